@@ -1,0 +1,13 @@
+"""Helpers for the lecture "Vision Models: Fine Tuning & Transfer Learning".
+
+The notebooks in `lectures/` keep the Keras calls that teach; this package takes the chores.
+Importing it is cheap: no module here imports Keras before something that needs Keras is used.
+"""
+
+import os
+
+# TensorFlow's C++ start-up messages (oneDNN, CPU features, missing CUDA drivers) would end up in
+# every executed notebook. They must be silenced before TensorFlow is imported, hence here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+__version__ = "0.1.0"
