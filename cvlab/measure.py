@@ -1,0 +1,202 @@
+"""How sure a measured figure is: intervals, paired tests, and where overfitting starts.
+
+The lecture reports the best validation accuracy of a single run. Here every accuracy comes with
+an interval and every claimed difference with a test. No Keras: the functions take counts, arrays
+of right and wrong, or the lists in `History.history`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence bounds, all three in the unit of the estimate."""
+
+    value: float
+    low: float
+    high: float
+
+    def __contains__(self, figure: float) -> bool:
+        """Whether `figure` lies between the bounds, both included."""
+        return self.low <= figure <= self.high
+
+    def percent(self, digits: int = 1) -> str:
+        """The estimate of a share as text, for example `71.7 % (68.8 to 74.4 %)`."""
+        return (
+            f"{100 * self.value:.{digits}f} % "
+            f"({100 * self.low:.{digits}f} to {100 * self.high:.{digits}f} %)"
+        )
+
+
+def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Interval:
+    """Interval of an accuracy of `correct` out of `total` independent predictions.
+
+    Wilson's score interval, which keeps its promise near 0 and 1 where the usual "plus or minus
+    1.96 standard errors" does not. It covers the luck of drawing the test pictures, not the luck
+    of the network's initialisation: for that, train several seeds and use `mean_interval`.
+
+    Args:
+        correct: Right predictions, between 0 and `total`.
+        total: Predictions, at least 1.
+        confidence: Share of such intervals that contain the true accuracy.
+
+    Raises:
+        ValueError: If the counts cannot be, or `confidence` is not between 0 and 1.
+
+    Source:
+        E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+        Journal of the American Statistical Association 22 (1927).
+    """
+    if total < 1 or not 0 <= correct <= total:
+        raise ValueError(
+            f"{correct} right out of {total} is no accuracy: pass 0 <= correct <= total, total >= 1"
+        )
+    z = _normal_quantile(confidence)
+    share = correct / total
+    center = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    # Rounding may push a bound a hair past the estimate it encloses.
+    return Interval(share, max(0.0, min(center - half, share)), min(1.0, max(center + half, share)))
+
+
+def accuracy(predicted: ArrayLike, labels: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Share of `predicted` classes equal to `labels`, with its Wilson interval.
+
+    Args:
+        predicted: Classes of any integer or boolean dtype, shape (N,) or (N, 1).
+        labels: True classes, shape (N,) or (N, 1).
+        confidence: See `wilson_interval`.
+
+    Raises:
+        ValueError: If the two differ in length.
+    """
+    hits = np.ravel(predicted) == np.ravel(_same_length(predicted, labels))
+    return wilson_interval(int(hits.sum()), hits.size, confidence)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Mean over seeds with Student's t interval.
+
+    Args:
+        values: One figure a seed, at least two.
+        confidence: Share of such intervals that contain the true mean.
+
+    Raises:
+        ValueError: If there are fewer than two values: one run has no spread.
+    """
+    if len(values) < 2:
+        raise ValueError(
+            f"An interval over seeds needs at least 2 runs, got {len(values)}: "
+            "train more seeds, or use wilson_interval for a single run"
+        )
+    mean = float(np.mean(values))
+    standard_error = float(np.std(values, ddof=1)) / sqrt(len(values))
+    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * standard_error
+    return Interval(mean, mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two models on the same test pictures.
+
+    Attributes:
+        only_first: Pictures that only the first model got right.
+        only_second: Pictures that only the second model got right.
+        p_value: Probability of a split at least as uneven if both models were equally good.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+    @property
+    def better(self) -> str:
+        """`first`, `second`, or `neither` when the p-value is 0.05 or more."""
+        if self.p_value >= 0.05:
+            return "neither"
+        return "first" if self.only_first > self.only_second else "second"
+
+
+def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> PairedTest:
+    """Exact McNemar test of two models on the same pictures.
+
+    Pictures that both get right, or both wrong, say nothing about which is better; of the others
+    each model should win half if they were equally good.
+
+    Args:
+        first_right: Whether the first model was right, booleans of shape (N,).
+        second_right: The same for the second model, same pictures in the same order.
+
+    Raises:
+        ValueError: If the two differ in length.
+
+    Source:
+        Q. McNemar, Psychometrika 12 (1947); the exact binomial form.
+    """
+    first = np.ravel(first_right).astype(bool)
+    second = np.ravel(_same_length(first_right, second_right)).astype(bool)
+    only_first = int((first & ~second).sum())
+    only_second = int((second & ~first).sum())
+    discordant = only_first + only_second
+    p_value = stats.binomtest(only_first, discordant).pvalue if discordant else 1.0
+    return PairedTest(only_first, only_second, float(p_value))
+
+
+def overfitting_epoch(
+    val_loss: Sequence[float], *, window: int = 3, rise: float = 0.05
+) -> int | None:
+    """The epoch (from 1) after which the validation loss only got worse.
+
+    The validation loss is smoothed by a centred mean over `window` epochs, because a single epoch
+    is noisy. Overfitting has set in if the smoothed loss ends at least `rise` (as a fraction)
+    above its lowest point; the epoch of that lowest point is returned, and None if the loss is
+    still at or near its lowest.
+
+    Args:
+        val_loss: `History.history["val_loss"]`, one value an epoch.
+        window: Odd number of epochs to average.
+        rise: How far above the minimum the end must lie, relative to the minimum.
+
+    Raises:
+        ValueError: If `val_loss` is empty, or `window` is even or not positive.
+    """
+    if not len(val_loss):
+        raise ValueError("val_loss is empty: fit the model with validation_data first")
+    if window < 1 or window % 2 == 0:
+        raise ValueError(f"window must be a positive odd number of epochs, got {window}")
+    smoothed = smooth(val_loss, window)
+    lowest = int(np.argmin(smoothed))
+    if smoothed[-1] < smoothed[lowest] * (1 + rise):
+        return None
+    return lowest + 1
+
+
+def smooth(values: Sequence[float], window: int = 3) -> NDArray[np.float64]:
+    """Centred moving mean of the same length; at both ends over the values there are."""
+    series = np.asarray(values, dtype=np.float64)
+    half = window // 2
+    return np.array(
+        [series[max(0, i - half) : i + half + 1].mean() for i in range(len(series))],
+        dtype=np.float64,
+    )
+
+
+def _normal_quantile(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}: 0.95 is usual")
+    return float(stats.norm.ppf((1 + confidence) / 2))
+
+
+def _same_length(first: ArrayLike, second: ArrayLike) -> ArrayLike:
+    if np.size(first) != np.size(second):
+        raise ValueError(
+            f"{np.size(first)} values against {np.size(second)}: "
+            "both must belong to the same pictures in the same order"
+        )
+    return second
