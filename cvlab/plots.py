@@ -1,0 +1,228 @@
+"""Every figure of the course, in one style.
+
+Each function returns a `Figure` that shows itself when it is the last line of a cell, with a text
+for screen readers. The figures are opaque light cards, so they read the same on a light and a
+dark page, and they tell series apart by line style, marker or label as well as by color.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.figure
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import ArrayLike, NDArray
+
+from cvlab.measure import Interval
+
+# Okabe and Ito's colors, told apart with every common color blindness; black is the text's.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+    "#56b4e9",
+)
+INK, MUTED, CARD = "#1c1c1e", "#6b6b70", "#fcfcfa"
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+_STYLE: dict[Any, Any] = {
+    "figure.facecolor": CARD,
+    "axes.facecolor": CARD,
+    "savefig.facecolor": CARD,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e2",
+    "axes.axisbelow": True,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "image.cmap": "viridis",
+}
+
+# Dots an inch. Readable on a projector, and a notebook of figures stays below 400 KB.
+DPI = 88
+
+
+class Figure(matplotlib.figure.Figure):
+    """A Matplotlib figure that Jupyter shows once, and that says in words what it shows.
+
+    Attributes:
+        alt: The sentence that a screen reader speaks, and that stands where no picture can.
+    """
+
+    alt: str = ""
+
+    def png(self) -> bytes:
+        """The figure as PNG bytes: the same figure gives the same bytes."""
+        buffer = io.BytesIO()
+        with style():
+            self.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What Jupyter displays. Going through pyplot instead would show the figure twice."""
+        data = {"image/png": self.png(), "text/plain": f"[Figure: {self.alt}]"}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The course's Matplotlib style, for as long as the block lasts."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def figure(
+    rows: int = 1, columns: int = 1, *, width: float = 7.5, height: float = 3.2, alt: str
+) -> tuple[Figure, NDArray[Any]]:
+    """An empty figure in the course's style.
+
+    Args:
+        rows: Rows of axes.
+        columns: Columns of axes.
+        width: Width in inches.
+        height: Height in inches.
+        alt: What the figure shows, in one sentence, for those who cannot see it.
+
+    Returns:
+        The figure and its axes, an array of shape (rows, columns).
+    """
+    with style():
+        fig = Figure(figsize=(width, height), layout="constrained")
+        axes = fig.subplots(rows, columns, squeeze=False)
+    fig.alt = alt
+    return fig, axes
+
+
+def photos(
+    images: ArrayLike,
+    titles: Sequence[str] = (),
+    *,
+    columns: int = 6,
+    size: float = 1.25,
+    alt: str = "",
+) -> Figure:
+    """Pictures side by side, each under its title.
+
+    Args:
+        images: Pictures, shape (N, H, W, 3) or (N, H, W), uint8 or floats from 0 to 1.
+        titles: One short line a picture, or none.
+        columns: Pictures in a row.
+        size: Inches a picture.
+        alt: See `figure`; by default the number of pictures and their titles.
+
+    Raises:
+        ValueError: If there are no pictures, or titles for another number of them.
+    """
+    stack = np.asarray(images)
+    if stack.ndim not in (3, 4) or not len(stack):
+        raise ValueError(
+            f"photos() takes a batch of pictures (N, H, W, 3) or (N, H, W), got shape "
+            f"{stack.shape}: write images[None] for a single picture"
+        )
+    if titles and len(titles) != len(stack):
+        raise ValueError(f"{len(titles)} titles for {len(stack)} pictures: give one each, or none")
+    columns = min(columns, len(stack))
+    rows = -(-len(stack) // columns)
+    fig, axes = figure(
+        rows,
+        columns,
+        width=columns * size,
+        height=rows * (size + (0.25 if titles else 0.05)),
+        alt=alt or f"{len(stack)} pictures" + (f": {', '.join(titles)}" if titles else ""),
+    )
+    for index, ax in enumerate(axes.flat):
+        ax.set_axis_off()
+        if index < len(stack):
+            ax.imshow(stack[index], interpolation="nearest", cmap="gray")
+            if titles:
+                ax.set_title(titles[index], loc="center", fontsize=8)
+    return fig
+
+
+def training_curves(
+    history: Mapping[str, Sequence[float]],
+    *,
+    metric: str = "accuracy",
+    overfits_at: int | None = None,
+    title: str = "",
+) -> Figure:
+    """Accuracy and loss against the epoch, training dashed with dots, validation solid.
+
+    Args:
+        history: `History.history`: `metric`, `loss`, and both with the prefix `val_`.
+        metric: Name of the accuracy in `history`.
+        overfits_at: Epoch (from 1) to mark as the one where overfitting sets in.
+        title: Figure title.
+    """
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    last = f"{history['val_' + metric][-1]:.0%}"
+    alt = f"Training and validation curves over {len(epochs)} epochs, validation ending at {last}"
+    fig, axes = figure(1, 2, alt=f"{title}. {alt}" if title else alt)
+    for ax, key, label in zip(axes[0], (metric, "loss"), ("Accuracy", "Loss"), strict=True):
+        ax.plot(epochs, history[key], ls="--", marker="o", color=ORANGE, label="training")
+        ax.plot(epochs, history["val_" + key], ls="-", color=BLUE, label="validation")
+        if overfits_at is not None:
+            ax.axvline(overfits_at, color=MUTED, ls=":", label=f"overfits from epoch {overfits_at}")
+        ax.set(xlabel="epoch", ylabel=label)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes[0, 1].set_ylim(bottom=0)
+    axes[0, 0].legend()
+    fig.suptitle(title, x=0.01, ha="left")
+    return fig
+
+
+def accuracies(
+    measured: Mapping[str, Interval],
+    *,
+    lecture: Mapping[str, float] | None = None,
+    chance: float | None = 0.5,
+    xlabel: str = "test accuracy",
+) -> Figure:
+    """Measured accuracies with their intervals, one row each, the lecture's figure beside.
+
+    Args:
+        measured: Interval by label, drawn from top to bottom; shares from 0 to 1.
+        lecture: The lecture's figure for some of the labels, as shares.
+        chance: Accuracy of guessing, drawn as a line; None for no line.
+        xlabel: Label of the axis.
+    """
+    alt = "; ".join(f"{label}: {interval.percent()}" for label, interval in measured.items())
+    fig, axes = figure(height=1.1 + 0.42 * len(measured), alt=f"{xlabel}. {alt}")
+    ax: Axes = axes[0, 0]
+    for row, (label, interval) in enumerate(measured.items()):
+        bars = [[interval.value - interval.low], [interval.high - interval.value]]
+        ax.errorbar(interval.value, row, xerr=bars, fmt="o", color=BLUE, capsize=4)
+        if lecture and label in lecture:
+            ax.plot(lecture[label], row, marker="D", mfc="none", ls="none", color=ORANGE, ms=8)
+    ax.plot([], [], marker="o", ls="none", color=BLUE, label="measured, 95 % interval")
+    if lecture:
+        ax.plot([], [], marker="D", mfc="none", ls="none", color=ORANGE, label="lecture")
+    if chance is not None:
+        ax.axvline(chance, color=MUTED, ls=":", label="guessing")
+    ax.set_yticks(range(len(measured)), list(measured))
+    ax.set_ylim(len(measured) - 0.4, -0.6)
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_xlabel(xlabel)
+    fig.legend(loc="outside lower center", ncols=3)
+    return fig

@@ -1,0 +1,106 @@
+"""Figures: what they show, how they reach a notebook, and that they stay readable."""
+
+import io
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+from PIL import Image
+
+from cvlab import plots
+from cvlab.measure import Interval
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of an sRGB color, as WCAG 2 defines it."""
+    channels = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_text_contrasts_with_the_card() -> None:
+    for color in (plots.INK, plots.MUTED):
+        contrast = (luminance(plots.CARD) + 0.05) / (luminance(color) + 0.05)
+        assert contrast >= 4.5  # WCAG 2 AA for normal text
+
+
+def test_figure_is_an_opaque_card_on_any_page() -> None:
+    fig = plots.photos(np.zeros((2, 8, 8, 3), np.uint8))
+    pixels = np.asarray(Image.open(io.BytesIO(fig.png())).convert("RGBA"))
+    assert pixels[..., 3].min() == 255
+    assert tuple(pixels[0, 0, :3]) == tuple(bytes.fromhex(plots.CARD[1:]))
+
+
+def test_figure_reaches_jupyter_once_with_words() -> None:
+    fig = plots.photos(np.zeros((2, 8, 8)), ["cat", "dog"])
+    data, metadata = fig._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert data["text/plain"] == "[Figure: 2 pictures: cat, dog]"
+    assert metadata["image/png"]["alt"] == fig.alt
+    # A figure that pyplot knows would be shown a second time when the cell ends.
+    assert plt.get_fignums() == []
+
+
+def test_same_figure_same_bytes() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), np.uint8)
+    assert plots.photos(images).png() == plots.photos(images).png()
+
+
+def test_style_does_not_leak() -> None:
+    before = dict(mpl.rcParams)
+    plots.photos(np.zeros((1, 4, 4))).png()
+    assert dict(mpl.rcParams) == before
+
+
+def test_photos_places_each_picture() -> None:
+    images = np.stack([np.full((4, 4, 3), value, np.uint8) for value in (10, 20, 30, 40, 50)])
+    fig = plots.photos(images, columns=3)
+    shown = [np.asarray(ax.images[0].get_array()) for ax in fig.axes if ax.images]
+    assert [array[0, 0, 0] for array in shown] == [10, 20, 30, 40, 50]
+    assert len(fig.axes) == 6
+
+
+@pytest.mark.parametrize(
+    ("images", "titles", "message"),
+    [
+        (np.zeros((8, 8)), (), r"images\[None\]"),
+        (np.zeros((0, 8, 8, 3)), (), "got shape"),
+        (np.zeros((2, 8, 8, 3)), ("one",), "1 titles for 2 pictures"),
+    ],
+)
+def test_photos_explains_bad_input(
+    images: np.ndarray, titles: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        plots.photos(images, titles)
+
+
+def test_training_curves_show_the_history_and_mark_the_epoch() -> None:
+    history = {
+        "accuracy": [0.5, 0.7, 0.9],
+        "val_accuracy": [0.5, 0.6, 0.6],
+        "loss": [0.7, 0.5, 0.3],
+        "val_loss": [0.7, 0.6, 0.8],
+    }
+    fig = plots.training_curves(history, overfits_at=2)
+    left, right = fig.axes
+    assert np.asarray(left.lines[0].get_ydata()).tolist() == history["accuracy"]
+    assert np.asarray(right.lines[1].get_ydata()).tolist() == history["val_loss"]
+    assert np.asarray(left.lines[0].get_xdata()).tolist() == [1, 2, 3]
+    assert np.asarray(left.lines[2].get_xdata())[0] == 2
+    assert left.lines[0].get_linestyle() != left.lines[1].get_linestyle()
+    assert left.get_xlabel() == "epoch"
+    assert "ending at 60%" in fig.alt
+
+
+def test_accuracies_draw_intervals_and_the_lecture() -> None:
+    fig = plots.accuracies({"baseline": Interval(0.7, 0.6, 0.8)}, lecture={"baseline": 0.72})
+    ax = fig.axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["baseline"]
+    whisker = ax.collections[0]
+    assert isinstance(whisker, LineCollection)
+    bounds = whisker.get_segments()[0][:, 0]
+    assert sorted(bounds) == pytest.approx([0.6, 0.8])
+    assert "70.0 % (60.0 to 80.0 %)" in fig.alt

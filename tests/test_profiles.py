@@ -1,0 +1,39 @@
+"""Profiles: the lecture's own numbers, and a kind answer to a wrong name."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cvlab import profiles
+
+
+def test_lecture_profile_has_the_lectures_numbers() -> None:
+    lecture = profiles.get("lecture")
+    assert lecture.per_class == {"train": 1000, "validation": 500, "test": 500}
+    assert (lecture.image_size, lecture.batch_size) == (150, 20)
+    assert (lecture.learning_rate, lecture.baseline_epochs) == (1e-4, 30)
+
+
+def test_every_profile_uses_the_lectures_subset() -> None:
+    for profile in profiles.PROFILES.values():
+        assert profile.per_class == profiles.get("lecture").per_class
+
+
+def test_only_quick_needs_no_photos() -> None:
+    sources = {profile.name: profile.source for profile in profiles.PROFILES.values()}
+    assert sources == {"quick": "toypets", "laptop": "photos", "lecture": "photos"}
+
+
+def test_unknown_profile_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="quick, laptop, lecture"):
+        profiles.get("fast")
+
+
+def test_importing_cvlab_imports_no_deep_learning_library() -> None:
+    code = (
+        "import sys, cvlab, cvlab.profiles, cvlab.measure, cvlab.plots, cvlab.datasets\n"
+        "print([name for name in ('keras', 'tensorflow', 'jax', 'torch') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
