@@ -1,0 +1,91 @@
+# Two commands do everything: `make lectures` and `make test`. `make help` lists the rest.
+
+PROFILE ?= quick
+# Real photos (a zip or a folder) and the weights of a pretrained base, for laptop and lecture.
+PHOTOS ?= $(CVLAB_PHOTOS)
+WEIGHTS ?= $(CVLAB_WEIGHTS)
+# Set GPU=1 once, at set-up, to install the CUDA libraries as well.
+GPU ?=
+
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
+READY := $(VENV)/.ready-$(LOCK)
+OUT := build/$(PROFILE)
+SOURCES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
+EXECUTED := $(SOURCES:lectures/%=$(OUT)/%)
+PACKAGE := $(wildcard cvlab/*.py cvlab/weights/*)
+
+# The notebooks run in lectures/, so paths given here must not depend on the folder. (Make's own
+# abspath would split a path at its spaces.)
+absolute = $(if $(1),$(shell case '$(1)' in (/*) echo '$(1)';; (*) echo "$$PWD/$(1)";; esac))
+export CVLAB_PHOTOS := $(call absolute,$(PHOTOS))
+export CVLAB_WEIGHTS := $(call absolute,$(WEIGHTS))
+export CVLAB_CACHE ?= $(CURDIR)/build/cache
+# With -j2 two notebooks may share one graphics card.
+export TF_FORCE_GPU_ALLOW_GROWTH := true
+export PYTHONUTF8 := 1
+
+.PHONY: help setup lectures executed test lab bench refresh lock clean distclean FORCE
+.DEFAULT_GOAL := help
+# A recipe that is stopped must not leave a target that looks finished.
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "make lectures takes PROFILE=quick|laptop|lecture, PHOTOS=path, WEIGHTS=path and -j2."
+
+setup: $(READY) ## install everything into .venv (GPU=1: with CUDA libraries)
+
+$(READY): $(LOCK) pyproject.toml .ci/setup
+	@bash .ci/setup $(VENV) $(LOCK)
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+lectures: $(READY) $(OUT)/.inputs ## execute every notebook into build/PROFILE
+	@$(MAKE) --keep-going --no-print-directory executed || true
+	@$(PY) -m cvlab.runner table $(OUT) $(SOURCES)
+
+executed: $(EXECUTED)
+
+$(OUT)/%.ipynb: lectures/%.ipynb $(PACKAGE) $(OUT)/.inputs | $(READY)
+	@$(PY) -m cvlab.runner execute $< $@ --profile $(PROFILE)
+
+# Holds the paths of the last run: other photos or weights make every notebook run again.
+$(OUT)/.inputs: FORCE
+	@$(if $(filter quick laptop lecture,$(PROFILE)),,echo "There is no profile '$(PROFILE)': use PROFILE=quick, laptop or lecture." >&2; exit 2)
+	@for path in "$$CVLAB_PHOTOS" "$$CVLAB_WEIGHTS"; do \
+	  test -z "$$path" -o -e "$$path" || { echo "There is nothing at $$path: check PHOTOS= and WEIGHTS=." >&2; exit 2; }; \
+	done
+	@mkdir -p $(OUT)
+	@inputs="photos=$$CVLAB_PHOTOS weights=$$CVLAB_WEIGHTS"; \
+	echo "$$inputs" | cmp -s - $@ || echo "$$inputs" > $@
+
+test: $(READY) ## unit tests, lint, types, then every notebook against its committed outputs
+	$(PY) -m pytest
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=600 lectures
+
+lab: $(READY) ## open the course in JupyterLab
+	$(PY) -m jupyterlab $(firstword $(SOURCES))
+
+bench: $(READY) ## measure speed as ratios in one run
+	@for script in tests/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
+	$(PY) -m cvlab.runner refresh $(or $(NOTEBOOKS),$(SOURCES))
+
+lock: ## solve the dependencies anew (needs uv)
+	@command -v uv > /dev/null || { echo "make lock needs uv: install it with 'pip install uv'." >&2; exit 2; }
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --upgrade pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --extra gpu --constraints requirements.lock pyproject.toml -o requirements-gpu.lock
+
+clean: ## remove executed notebooks and tool caches
+	rm -rf build/quick build/laptop build/lecture .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+distclean: clean ## also remove .venv and cached data
+	rm -rf build $(VENV) *.egg-info

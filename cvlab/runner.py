@@ -1,0 +1,250 @@
+"""Execute the notebooks: what `make lectures` and `make refresh` call.
+
+`python -m cvlab.runner execute SOURCE TARGET --profile NAME` runs one notebook with papermill and
+writes a record beside the result; `table` reads the records of a whole run and says which failed;
+`refresh` runs a committed notebook with the quick profile and writes its outputs back, cleaned.
+
+A target appears only when its notebook ran to the end, so Make can resume an interrupted run. A
+failed run leaves `NAME.failed.ipynb` with the outputs up to the error.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+
+from cvlab import profiles
+
+KERNEL = "python3"
+# Everything else in a notebook's metadata (widget states, timestamps, the interpreter's exact
+# version) differs from machine to machine and would fill the history with noise.
+CLEAN_METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL},
+    "language_info": {"name": "python"},
+}
+# Text that a progress bar drew over with a carriage return.
+_OVERDRAWN = re.compile(r"[^\n]*\r(?!\n)")
+
+
+@dataclass(frozen=True)
+class Record:
+    """How the execution of one notebook ended.
+
+    Attributes:
+        notebook: File name without its suffix, for example `05_baseline`.
+        profile: Profile it ran with.
+        seconds: Wall time, start of the kernel included.
+        verdict: `passed` or `failed`.
+        cell: Number of the failing cell, counted from 1 over all cells; 0 if none failed.
+        error: The failing cell's first line and its exception, or an empty string.
+    """
+
+    notebook: str
+    profile: str
+    seconds: float
+    verdict: str
+    cell: int = 0
+    error: str = ""
+
+    @staticmethod
+    def path(folder: Path, notebook: str) -> Path:
+        """Where the record of `notebook` lies in a run's folder."""
+        return folder / "records" / f"{notebook}.json"
+
+    def save(self, folder: Path) -> None:
+        """Write the record as JSON, all or nothing."""
+        target = self.path(folder, self.notebook)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        partial.replace(target)
+
+    @classmethod
+    def load(cls, folder: Path, notebook: str) -> "Record | None":
+        """Read a record back; None if the notebook has not run, or was interrupted."""
+        target = cls.path(folder, notebook)
+        if not target.exists():
+            return None
+        return cls(**json.loads(target.read_text(encoding="utf-8")))
+
+
+def execute(source: Path, target: Path, profile: str) -> Record:
+    """Run one notebook with a profile and write the executed notebook and its record.
+
+    Args:
+        source: The notebook to run; its cells see its folder as working directory.
+        target: Where the executed notebook goes if it runs to the end. After a failure it goes
+            to `NAME.failed.ipynb` in the same folder instead.
+        profile: Value of the `parameters` cell's `PROFILE`.
+
+    Raises:
+        ValueError: If there is no such profile.
+        FileNotFoundError: If `source` does not exist.
+    """
+    profiles.get(profile)
+    if not source.exists():
+        raise FileNotFoundError(f"There is no notebook {source}: see the list in lectures/")
+    folder, name = target.parent, target.stem
+    failed, partial = folder / f"{name}.failed.ipynb", folder / f"{name}.partial.ipynb"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Results of an earlier run must not pass for those of this one if it is interrupted.
+    for stale in (target, failed, Record.path(folder, name)):
+        stale.unlink(missing_ok=True)
+
+    start = time.monotonic()
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(partial),
+            parameters={"PROFILE": profile},
+            kernel_name=KERNEL,
+            cwd=str(source.parent),
+            progress_bar={"desc": name, "leave": False},
+        )
+    except PapermillExecutionError as error:
+        # papermill counts the cells of the executed notebook, where it has put one or two of its
+        # own in front; the reader looks for the cell in the source.
+        cell = _source_cell(source, error.source)
+        first_line = next((line for line in error.source.splitlines() if line.strip()), "")
+        record = Record(
+            name,
+            profile,
+            time.monotonic() - start,
+            "failed",
+            cell,
+            f"{first_line.strip()} -> {error.ename}: {error.evalue}",
+        )
+        partial.replace(failed)
+    else:
+        record = Record(name, profile, time.monotonic() - start, "passed")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    record.save(folder)
+    return record
+
+
+def _source_cell(source: Path, code: str) -> int:
+    cells = nbformat.read(source, as_version=4).cells
+    return next((i for i, cell in enumerate(cells, 1) if cell.source == code), 0)
+
+
+def table(folder: Path, notebooks: Sequence[str]) -> tuple[str, list[str]]:
+    """The closing table of a run: notebook, seconds, verdict.
+
+    Args:
+        folder: Folder of the run, for example `build/quick`.
+        notebooks: Names of the notebooks that should have run.
+
+    Returns:
+        The table as text, and one line for each notebook that did not pass.
+    """
+    width = max((len(name) for name in notebooks), default=8)
+    lines = [f"{'notebook':<{width}}  seconds  verdict"]
+    problems = []
+    total = 0.0
+    for name in notebooks:
+        record = Record.load(folder, name)
+        if record is None:
+            lines.append(f"{name:<{width}}  {'-':>7}  not run")
+            problems.append(f"{name}: not run to its end; run the same command again to resume")
+            continue
+        total += record.seconds
+        lines.append(f"{name:<{width}}  {record.seconds:7.1f}  {record.verdict}")
+        if record.verdict != "passed":
+            problems.append(
+                f"{name}: cell {record.cell} failed: {record.error}\n"
+                f"    see {folder / (name + '.failed.ipynb')}"
+            )
+    lines.append(f"{'total':<{width}}  {total:7.1f}")
+    return "\n".join(lines), problems
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """Strip what differs from run to run but teaches nothing; sources and outputs stay.
+
+    Progress bars keep their last state only, and cell metadata only the tags.
+    """
+    notebook.metadata = nbformat.from_dict(CLEAN_METADATA)
+    for cell in notebook.cells:
+        tags = [tag for tag in cell.metadata.get("tags", []) if tag != "injected-parameters"]
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = _OVERDRAWN.sub("", output.text)
+    return notebook
+
+
+def refresh(path: Path) -> float:
+    """Run a committed notebook with its own parameters and write its outputs back, cleaned.
+
+    Args:
+        path: A notebook in `lectures/`, changed in place only if it runs to the end.
+
+    Returns:
+        Seconds of wall time.
+
+    Raises:
+        PapermillExecutionError: If a cell fails; the notebook is left as it was.
+    """
+    partial = path.with_name(f".{path.stem}.partial.ipynb")
+    start = time.monotonic()
+    try:
+        executed = papermill.execute_notebook(
+            str(path),
+            str(partial),
+            kernel_name=KERNEL,
+            cwd=str(path.parent),
+            progress_bar={"desc": path.stem, "leave": False},
+        )
+        nbformat.write(clean(executed), partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return time.monotonic() - start
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `python -m cvlab.runner`; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="cvlab.runner", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("execute", help="run one notebook")
+    run.add_argument("source", type=Path)
+    run.add_argument("target", type=Path)
+    run.add_argument("--profile", required=True, choices=list(profiles.PROFILES))
+    closing = commands.add_parser("table", help="the closing table of a run")
+    closing.add_argument("folder", type=Path)
+    closing.add_argument("notebooks", nargs="+", type=Path)
+    again = commands.add_parser("refresh", help="run committed notebooks and keep their outputs")
+    again.add_argument("notebooks", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+
+    # The kernel must be the one of this interpreter, not one the user once installed.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    if options.command == "execute":
+        record = execute(options.source, options.target, options.profile)
+        print(f"{record.notebook}: {record.verdict} in {record.seconds:.0f} s", flush=True)
+        return 0 if record.verdict == "passed" else 1
+    if options.command == "table":
+        text, problems = table(options.folder, [path.stem for path in options.notebooks])
+        print(text)
+        for problem in problems:
+            print(f"\n{problem}", file=sys.stderr)
+        return 1 if problems else 0
+    for path in options.notebooks:
+        print(f"{path.stem}: refreshed in {refresh(path):.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

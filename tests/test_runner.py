@@ -1,0 +1,238 @@
+"""Notebook execution: a passing, a failing and an interrupted notebook, and Make around them."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from papermill.exceptions import PapermillExecutionError
+
+from cvlab import runner
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+
+
+def write(path: Path, *code: str) -> Path:
+    """A notebook with a parameters cell and the given code cells."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parameters = new_code_cell('PROFILE = "quick"', metadata={"tags": ["parameters"]})
+    cells = [new_markdown_cell("# Title"), parameters, *map(new_code_cell, code)]
+    nbformat.write(new_notebook(cells=cells, metadata=runner.CLEAN_METADATA), path)
+    return path
+
+
+def printed(path: Path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(out.get("text", "") for cell in cells for out in cell.get("outputs", []))
+
+
+def test_execute_passes_the_profile_and_runs_beside_the_source(tmp_path: Path) -> None:
+    source = write(tmp_path / "lectures/01_a.ipynb", "import os\nprint(PROFILE, os.getcwd())")
+    record = runner.execute(source, tmp_path / "out/01_a.ipynb", "laptop")
+    assert (record.verdict, record.profile, record.notebook) == ("passed", "laptop", "01_a")
+    assert printed(tmp_path / "out/01_a.ipynb").strip() == f"laptop {source.parent}"
+    assert runner.Record.load(tmp_path / "out", "01_a") == record
+
+
+def test_failure_names_the_cell_of_the_source_and_keeps_the_outputs(tmp_path: Path) -> None:
+    source = write(tmp_path / "02_b.ipynb", "print('before')", "wrong = 1 / 0\n", "print('after')")
+    target = tmp_path / "out/02_b.ipynb"
+    record = runner.execute(source, target, "quick")
+    assert record.verdict == "failed"
+    assert record.cell == 4  # title, parameters, before, wrong
+    assert record.error == "wrong = 1 / 0 -> ZeroDivisionError: division by zero"
+    assert not target.exists()
+    failed = printed(target.with_name("02_b.failed.ipynb"))
+    assert "before" in failed
+    assert "after" not in failed
+
+    text, problems = runner.table(tmp_path / "out", ["02_b"])
+    assert "failed" in text
+    assert problems[0].startswith("02_b: cell 4 failed: wrong = 1 / 0")
+
+
+def test_execute_refuses_a_missing_notebook_and_an_unknown_profile(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="There is no notebook"):
+        runner.execute(tmp_path / "no.ipynb", tmp_path / "out/no.ipynb", "quick")
+    with pytest.raises(ValueError, match="quick, laptop, lecture"):
+        runner.execute(write(tmp_path / "a.ipynb"), tmp_path / "out/a.ipynb", "slow")
+
+
+def test_table_adds_up_and_tells_what_has_not_run(tmp_path: Path) -> None:
+    runner.Record("01_a", "quick", 1.25, "passed").save(tmp_path)
+    runner.Record("02_b", "quick", 2.5, "passed").save(tmp_path)
+    text, problems = runner.table(tmp_path, ["01_a", "02_b"])
+    assert problems == []
+    assert text.splitlines()[-1].split() == ["total", "3.8"]
+    text, problems = runner.table(tmp_path, ["01_a", "03_c"])
+    assert "not run" in text
+    assert problems == ["03_c: not run to its end; run the same command again to resume"]
+
+
+def test_clean_keeps_what_teaches(tmp_path: Path) -> None:
+    bar = new_output("stream", name="stdout", text="start\n 0%|  \r50%|- \r100%|--\nend\n")
+    cell = new_code_cell(
+        "train()",
+        outputs=[bar],
+        metadata={"tags": ["nbval-ignore-output"], "papermill": {"duration": 1}, "collapsed": True},
+    )
+    notebook = new_notebook(cells=[cell], metadata={"widgets": {}, "papermill": {}})
+    cleaned = runner.clean(notebook)
+    assert cleaned.metadata == runner.CLEAN_METADATA
+    assert cleaned.cells[0].metadata == {"tags": ["nbval-ignore-output"]}
+    assert cleaned.cells[0].outputs[0].text == "start\n100%|--\nend\n"
+    assert cleaned.cells[0].source == "train()"
+
+
+def test_refresh_writes_outputs_back_clean(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_a.ipynb", "print(PROFILE)")
+    runner.refresh(path)
+    notebook = nbformat.read(path, as_version=4)
+    assert printed(path) == "quick\n"
+    assert notebook.metadata == runner.CLEAN_METADATA
+    assert len(notebook.cells) == 3  # nothing injected
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_refresh_leaves_a_failing_notebook_as_it_was(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_a.ipynb", "1 / 0")
+    before = path.read_bytes()
+    with pytest.raises(PapermillExecutionError):
+        runner.refresh(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The Makefile over two small notebooks, with this interpreter as its environment."""
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(PROJECT / name, folder / name)
+    (folder / ".ci").mkdir()
+    (folder / ".ci/setup").write_text("exit 9\n")
+    (folder / "cvlab").mkdir()
+    (folder / "cvlab/module.py").touch()
+    python = folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    (folder / ".venv/.ready-requirements.lock").touch()
+    write(folder / "lectures/01_a.ipynb", "import os\nprint(os.environ['CVLAB_PHOTOS'])")
+    write(folder / "lectures/02_b.ipynb", "import time\ntime.sleep(float(0.01))")
+    return folder
+
+
+def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # Without Make's own variables: the tests may themselves run under `make test`.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    environment = inherited | {"CVLAB_PHOTOS": "", "CVLAB_WEIGHTS": "", "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_make_runs_each_notebook_once_and_again_only_when_something_changed(project: Path) -> None:
+    first = make(project, "lectures", "-j2")
+    assert first.returncode == 0, first.stderr
+    assert "01_a: passed" in first.stdout
+    assert "02_b: passed" in first.stdout
+    assert "total" in first.stdout
+
+    again = make(project, "lectures")
+    assert again.returncode == 0
+    assert ": passed" not in again.stdout  # nothing ran, yet the table is there
+    assert "total" in again.stdout
+
+    (project / "photos.zip").touch()
+    photos = make(project, "lectures", "PHOTOS=photos.zip")
+    assert photos.stdout.count(": passed") == 2
+    assert printed(project / "build/quick/01_a.ipynb").strip() == str(project / "photos.zip")
+
+    later = time.time() + 2
+    os.utime(project / "lectures/02_b.ipynb", (later, later))
+    changed = make(project, "lectures", "PHOTOS=photos.zip")
+    assert "01_a: passed" not in changed.stdout
+    assert "02_b: passed" in changed.stdout
+
+
+def test_make_goes_on_after_a_failure_and_resumes(project: Path) -> None:
+    write(project / "lectures/01_a.ipynb", "raise RuntimeError('no luck')")
+    failed = make(project, "lectures")
+    assert failed.returncode != 0
+    assert "02_b: passed" in failed.stdout
+    assert "01_a: cell 3 failed: raise RuntimeError('no luck')" in failed.stderr
+
+    write(project / "lectures/01_a.ipynb", "print('mended')")
+    resumed = make(project, "lectures")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "01_a: passed" in resumed.stdout
+    assert "02_b: passed" not in resumed.stdout
+
+
+def test_make_resumes_after_an_interruption(project: Path) -> None:
+    write(project / "lectures/02_b.ipynb", "import time\ntime.sleep(60)")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    running = subprocess.Popen(
+        ["make", "lectures"],
+        cwd=project,
+        env=environment | {"PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (project / "build/quick/02_b.partial.ipynb").exists():
+        assert running.poll() is None
+        assert time.monotonic() < deadline, "02_b never started"
+        time.sleep(0.2)
+    os.killpg(running.pid, 15)
+    running.wait(30)
+    # The runner shuts its kernel down before it leaves, which takes a moment longer than Make.
+    while (project / "build/quick/02_b.partial.ipynb").exists():
+        assert time.monotonic() < deadline + 60, "the runner did not stop"
+        time.sleep(0.2)
+    assert sorted(path.name for path in (project / "build/quick").glob("*.ipynb")) == ["01_a.ipynb"]
+
+    write(project / "lectures/02_b.ipynb", "print('short')")
+    resumed = make(project, "lectures")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "01_a: passed" not in resumed.stdout
+    assert "02_b: passed" in resumed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("lectures", "PROFILE=fast"), "There is no profile 'fast'"),
+        (("lectures", "PHOTOS=nowhere.zip"), "nowhere.zip: check PHOTOS="),
+    ],
+)
+def test_make_explains_bad_arguments(
+    project: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = make(project, *arguments)
+    assert result.returncode != 0
+    assert message in result.stderr
+
+
+def test_make_help_lists_every_public_target(project: Path) -> None:
+    shown = make(project, "help").stdout
+    for target in ("setup", "lectures", "test", "lab", "bench", "clean"):
+        assert f"make {target}" in shown
