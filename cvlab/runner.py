@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -229,6 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     again.add_argument("notebooks", nargs="+", type=Path)
     options = parser.parse_args(arguments)
 
+    # Make stops its children with SIGTERM. While a notebook runs nbclient handles it and shuts the
+    # kernel down; before and after, leave by an exception so that nothing partial stays behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     # The kernel must be the one of this interpreter, not one the user once installed.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     if options.command == "execute":
