@@ -1,0 +1,112 @@
+"""Gradients of a Keras model as NumPy arrays, on whichever backend runs.
+
+TensorFlow, JAX and PyTorch each have their own way to ask for a gradient. Keras has one that is
+common to all three: the optimizer is handed the gradients. So here is an optimizer that moves no
+weight and keeps what it was handed.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike, NDArray
+
+Tensor = Any  # Keras has no type for a tensor of whichever backend runs.
+
+
+class _Recorder(keras.optimizers.Optimizer):
+    """Keeps the gradient of each weight and leaves the weight as it is."""
+
+    def __init__(self) -> None:
+        super().__init__(learning_rate=1.0)
+        self.recorded: list[Tensor] = []
+
+    def build(self, variables: list[Tensor]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self.recorded = [
+            self.add_variable_from_reference(reference_variable=variable, name="gradient")
+            for variable in variables
+        ]
+
+    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
+        self.assign(self.recorded[self._get_variable_index(variable)], gradient)
+
+
+@keras.saving.register_keras_serializable("cvlab")
+class Probe(keras.layers.Layer):
+    """Passes a batch on unchanged and lets its gradient be read.
+
+    It adds a trainable array of zeros. The derivative of x + zeros for the zeros is the one for
+    x, so what `gradients` reports for the probe is the gradient of the loss for the values that
+    pass through it: for the pixels if it is the first layer.
+
+    Args:
+        batch_size: Number of pictures in the one batch that will pass through.
+        **kwargs: As for `keras.layers.Layer`.
+    """
+
+    def __init__(self, batch_size: int, **kwargs: str) -> None:
+        super().__init__(**kwargs)
+        self.batch_size = batch_size
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the zeros, shape (batch_size, *input_shape[1:]); Keras calls this."""
+        self.zeros = self.add_weight(
+            shape=(self.batch_size, *input_shape[1:]), initializer="zeros", name="zeros"
+        )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return `inputs` plus zeros."""
+        return inputs + self.zeros
+
+    def get_config(self) -> dict[str, Any]:
+        """What Keras stores to build the layer again."""
+        return {**super().get_config(), "batch_size": self.batch_size}
+
+
+def gradients(
+    model: keras.Model,
+    x: ArrayLike,
+    y: ArrayLike,
+    loss: str | keras.losses.Loss | Callable[[Tensor, Tensor], Tensor],
+) -> dict[str, NDArray[np.float32]]:
+    """Gradient of the loss on one batch for every trainable weight of a model.
+
+    The model runs in training mode. Nothing about it changes: its weights, moving averages
+    included, and its own optimizer and loss are afterwards what they were.
+
+    Args:
+        model: A built functional or sequential model.
+        x: Inputs, one batch.
+        y: Targets, as `loss` takes them.
+        loss: Name of a Keras loss, a `keras.losses.Loss`, or a function (y_true, y_pred) -> one
+            number or one number a sample (then their mean counts).
+
+    Returns:
+        Float32 arrays by the path of the weight, for example `conv2d/kernel`, in the order of
+        `model.trainable_weights`.
+
+    Raises:
+        ValueError: If the model has no trainable weight.
+    """
+    if not model.trainable_weights:
+        raise ValueError(
+            f"{model.name} has no trainable weight, so there is no gradient to report: build the "
+            "model, and set trainable=True on the layers of interest"
+        )
+    state = model.get_weights()
+    recorder = _Recorder()
+    # A second model over the same layers, so that the first one's compile() stays in force.
+    twin = keras.Model(model.input, model.output)
+    twin.compile(optimizer=recorder, loss=loss, run_eagerly=True, jit_compile=False)
+    twin.train_on_batch(np.asarray(x), np.asarray(y))
+    recorded = {
+        weight.path: np.asarray(ops.convert_to_numpy(gradient))
+        for weight, gradient in zip(model.trainable_weights, recorder.recorded, strict=True)
+    }
+    model.set_weights(state)
+    return recorded

@@ -1,0 +1,29 @@
+"""Train the same network again from other initial weights, without compiling it again.
+
+Tracing a training step costs more than training a small network on it. An experiment over seeds
+and learning rates therefore builds and compiles a network once and starts it over for each run.
+"""
+
+import keras
+import numpy as np
+
+
+def restart(model: keras.Model, seed: int) -> None:
+    """Give a compiled model fresh initial weights and forget what its optimizer remembers.
+
+    Afterwards the global random state is that of `seed` too, so the order in which `fit` shuffles
+    the pictures belongs to the seed as well.
+
+    Args:
+        model: A built model whose layers Keras can clone (`keras.models.clone_model`). Layers
+            that draw random numbers while training, such as Dropout, go on from where they are.
+        seed: Seed of the new weights: the same seed gives the same weights.
+    """
+    keras.utils.set_random_seed(seed)
+    model.set_weights(keras.models.clone_model(model).get_weights())
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        return
+    for variable in optimizer.variables:
+        if variable is not getattr(optimizer, "_learning_rate", None):
+            variable.assign(np.zeros(variable.shape, variable.dtype))

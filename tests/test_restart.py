@@ -1,0 +1,62 @@
+"""Starting a compiled network again: as good as building it anew."""
+
+import keras
+import numpy as np
+
+from cvlab.restart import restart
+
+
+def network() -> keras.Model:
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(5),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    return model
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(32, 4)), rng.normal(size=(32, 1))
+
+
+def test_second_run_equals_the_first() -> None:
+    model, (x, y) = network(), data()
+    runs = []
+    for seed in (1, 2, 1):
+        restart(model, seed)
+        runs.append(model.fit(x, y, batch_size=8, epochs=3, verbose=0).history["loss"])
+    assert runs[0] == runs[2]
+    assert runs[0] != runs[1]
+
+
+def test_restarted_equals_new() -> None:
+    (x, y), losses = data(), []
+    used = network()
+    used.fit(x, y, epochs=2, verbose=0)
+    new = network()
+    for model in (used, new):
+        restart(model, 5)
+        losses.append(model.fit(x, y, batch_size=8, epochs=3, verbose=0).history["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+
+
+def test_the_learning_rate_stays() -> None:
+    model = network()
+    model.optimizer.learning_rate = 0.5
+    restart(model, 0)
+    assert float(model.optimizer.learning_rate) == 0.5
+
+
+def test_a_model_without_optimizer_gets_new_weights() -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])
+    restart(model, 0)
+    first = model.get_weights()[0]
+    restart(model, 1)
+    assert not np.array_equal(first, model.get_weights()[0])
+    restart(model, 0)
+    np.testing.assert_array_equal(first, model.get_weights()[0])
