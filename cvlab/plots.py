@@ -65,23 +65,36 @@ class Figure(matplotlib.figure.Figure):
 
     Attributes:
         alt: The sentence that a screen reader speaks, and that stands where no picture can.
+        photographic: Whether Jupyter gets it as JPEG, which takes a fifth of the room where a
+            figure is made of photos; PNG otherwise.
     """
 
     alt: str = ""
+    photographic: bool = False
 
     def png(self) -> bytes:
         """The figure as PNG bytes: the same figure gives the same bytes."""
+        return self._encoded("png", metadata={"Software": None})
+
+    def jpeg(self) -> bytes:
+        """The figure as JPEG bytes: the same figure gives the same bytes."""
+        return self._encoded("jpeg", pil_kwargs={"quality": 88, "subsampling": 0})
+
+    def _encoded(self, kind: str, **options: Any) -> bytes:
         buffer = io.BytesIO()
         with style():
-            self.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+            self.savefig(buffer, format=kind, dpi=DPI, **options)
         return buffer.getvalue()
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """What Jupyter displays. Going through pyplot instead would show the figure twice."""
-        data = {"image/png": self.png(), "text/plain": f"[Figure: {self.alt}]"}
-        return data, {"image/png": {"alt": self.alt}}
+        kind, encoded = (
+            ("image/jpeg", self.jpeg()) if self.photographic else ("image/png", self.png())
+        )
+        words = {"text/plain": f"[Figure: {self.alt}]"}
+        return {kind: encoded, **words}, {kind: {"alt": self.alt}}
 
 
 @contextmanager
@@ -113,6 +126,7 @@ def figure(
     return fig, axes
 
 
+@style()
 def photos(
     images: ArrayLike,
     titles: Sequence[str] = (),
@@ -150,6 +164,7 @@ def photos(
         height=rows * (size + (0.25 if titles else 0.05)),
         alt=alt or f"{len(stack)} pictures" + (f": {', '.join(titles)}" if titles else ""),
     )
+    fig.photographic = True
     for index, ax in enumerate(axes.flat):
         ax.set_axis_off()
         if index < len(stack):
@@ -159,6 +174,7 @@ def photos(
     return fig
 
 
+@style()
 def training_curves(
     history: Mapping[str, Sequence[float]],
     *,
@@ -192,6 +208,7 @@ def training_curves(
     return fig
 
 
+@style()
 def accuracies(
     measured: Mapping[str, Interval],
     *,
@@ -222,6 +239,10 @@ def accuracies(
         ax.axvline(chance, color=MUTED, ls=":", label="guessing")
     ax.set_yticks(range(len(measured)), list(measured))
     ax.set_ylim(len(measured) - 0.4, -0.6)
+    # A single narrow interval must not fill the whole width as if it were a large difference.
+    left, right = ax.get_xlim()
+    room = max(0.0, 0.2 - (right - left)) / 2
+    ax.set_xlim(left - room, right + room)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_xlabel(xlabel)
     fig.legend(loc="outside lower center", ncols=3)

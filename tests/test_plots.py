@@ -36,9 +36,14 @@ def test_figure_is_an_opaque_card_on_any_page() -> None:
 def test_figure_reaches_jupyter_once_with_words() -> None:
     fig = plots.photos(np.zeros((2, 8, 8)), ["cat", "dog"])
     data, metadata = fig._repr_mimebundle_()
-    assert data["image/png"].startswith(b"\x89PNG")
+    assert Image.open(io.BytesIO(data["image/jpeg"])).format == "JPEG"  # photos, hence JPEG
     assert data["text/plain"] == "[Figure: 2 pictures: cat, dog]"
-    assert metadata["image/png"]["alt"] == fig.alt
+    assert metadata["image/jpeg"]["alt"] == fig.alt
+
+    drawn, _ = plots.figure(alt="an empty pair of axes")
+    data, metadata = drawn._repr_mimebundle_()
+    assert Image.open(io.BytesIO(data["image/png"])).format == "PNG"
+    assert metadata["image/png"]["alt"] == "an empty pair of axes"
     # A figure that pyplot knows would be shown a second time when the cell ends.
     assert plt.get_fignums() == []
 
@@ -46,6 +51,13 @@ def test_figure_reaches_jupyter_once_with_words() -> None:
 def test_same_figure_same_bytes() -> None:
     images = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), np.uint8)
     assert plots.photos(images).png() == plots.photos(images).png()
+
+
+def test_accuracies_do_not_blow_up_a_narrow_interval() -> None:
+    fig = plots.accuracies({"pixels": Interval(0.51, 0.50, 0.52)})
+    left, right = fig.axes[0].get_xlim()
+    assert right - left == pytest.approx(0.2)
+    assert left < 0.5 < 0.52 < right
 
 
 def test_style_does_not_leak() -> None:
