@@ -101,7 +101,8 @@ def gradients(
     state = model.get_weights()
     recorder = _Recorder()
     # A second model over the same layers, so that the first one's compile() stays in force.
-    twin = keras.Model(model.input, model.output)
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    twin = keras.Model(inputs, model.outputs[0] if len(model.outputs) == 1 else model.outputs)
     twin.compile(optimizer=recorder, loss=loss, run_eagerly=True, jit_compile=False)
     twin.train_on_batch(np.asarray(x), np.asarray(y))
     recorded = {
