@@ -80,7 +80,7 @@ class Figure(matplotlib.figure.Figure):
         """The figure as JPEG bytes: the same figure gives the same bytes."""
         return self._encoded("jpeg", pil_kwargs={"quality": 88, "subsampling": 0})
 
-    def _encoded(self, kind: str, **options: Any) -> bytes:
+    def _encoded(self, kind: str, **options: object) -> bytes:
         buffer = io.BytesIO()
         with style():
             self.savefig(buffer, format=kind, dpi=DPI, **options)
@@ -246,4 +246,71 @@ def accuracies(
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_xlabel(xlabel)
     fig.legend(loc="outside lower center", ncols=3)
+    return fig
+
+
+def lines(ax: Axes, x: Sequence[float], series: Mapping[str, Sequence[float | Interval]]) -> None:
+    """Draw one line for each series, told apart by color, dash and marker.
+
+    Args:
+        ax: Where to draw; labels and scales are the caller's.
+        x: Positions the series share.
+        series: Values by label, one for each position. An `Interval` gets its bounds as a bar.
+    """
+    for number, (label, values) in enumerate(series.items()):
+        look: dict[str, Any] = {
+            "color": CYCLE[number % len(CYCLE)],
+            "ls": DASHES[number % len(DASHES)],
+            "marker": MARKERS[number % len(MARKERS)] if len(x) <= 40 else "",
+            "label": label,
+        }
+        middle = [v.value if isinstance(v, Interval) else v for v in values]
+        if any(isinstance(v, Interval) for v in values):
+            ends = [(v.low, v.high) if isinstance(v, Interval) else (v, v) for v in values]
+            low, high = np.asarray(ends).T
+            ax.errorbar(x, middle, yerr=[middle - low, high - middle], capsize=3, **look)
+        else:
+            ax.plot(x, middle, **look)
+
+
+def matrices(
+    arrays: ArrayLike,
+    titles: Sequence[str] = (),
+    *,
+    columns: int = 6,
+    size: float = 1.3,
+    limit: float | None = None,
+    alt: str,
+) -> Figure:
+    """Small matrices of signed numbers side by side: blue below zero, white at it, red above.
+
+    Up to 5 columns wide, each cell also carries its number.
+
+    Args:
+        arrays: Matrices, shape (N, H, W).
+        titles: One short line a matrix, or none.
+        columns: Matrices in a row.
+        size: Inches a matrix.
+        limit: Value at which the colors end; by default each matrix's largest magnitude.
+        alt: See `figure`.
+    """
+    stack = np.asarray(arrays, dtype=np.float64)
+    columns = min(columns, len(stack))
+    rows = -(-len(stack) // columns)
+    height = rows * (size + (0.3 if titles else 0.05))
+    fig, axes = figure(rows, columns, width=columns * size, height=height, alt=alt)
+    for index, ax in enumerate(axes.flat):
+        ax.set_axis_off()
+        if index >= len(stack):
+            continue
+        matrix = stack[index]
+        most = limit or np.abs(matrix).max() or 1.0
+        ax.imshow(matrix, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
+        if titles:
+            ax.set_title(titles[index], loc="center", fontsize=8)
+        if matrix.shape[1] <= 5:
+            for (row, column), value in np.ndenumerate(matrix):
+                ink = CARD if abs(value) > 0.6 * most else INK
+                text = f"{value:.3g}" if abs(value) >= 0.005 or not value else "0"
+                ax.text(column, row, text, ha="center", va="center", fontsize=7, color=ink)
     return fig

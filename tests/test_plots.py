@@ -57,7 +57,8 @@ def test_accuracies_do_not_blow_up_a_narrow_interval() -> None:
     fig = plots.accuracies({"pixels": Interval(0.51, 0.50, 0.52)})
     left, right = fig.axes[0].get_xlim()
     assert right - left == pytest.approx(0.2)
-    assert left < 0.5 < 0.52 < right
+    assert left < 0.5
+    assert right > 0.52
 
 
 def test_style_does_not_leak() -> None:
@@ -116,3 +117,27 @@ def test_accuracies_draw_intervals_and_the_lecture() -> None:
     bounds = whisker.get_segments()[0][:, 0]
     assert sorted(bounds) == pytest.approx([0.6, 0.8])
     assert "70.0 % (60.0 to 80.0 %)" in fig.alt
+
+
+def test_lines_differ_by_more_than_color() -> None:
+    fig, axes = plots.figure(alt="two lines")
+    plots.lines(axes[0, 0], [1, 2], {"a": [0.1, 0.2], "b": [0.3, 0.4]})
+    first, second = axes[0, 0].lines
+    assert first.get_linestyle() != second.get_linestyle()
+    assert first.get_marker() != second.get_marker()
+    np.testing.assert_array_equal(second.get_ydata(), [0.3, 0.4])
+    assert fig.png()
+
+
+def test_lines_draw_the_bounds_of_intervals() -> None:
+    _, axes = plots.figure(alt="an interval")
+    plots.lines(axes[0, 0], [1, 2], {"a": [Interval(0.5, 0.4, 0.7), Interval(0.6, 0.6, 0.6)]})
+    (bars,) = (c for c in axes[0, 0].collections if isinstance(c, LineCollection))
+    np.testing.assert_allclose(bars.get_segments()[0], [[1, 0.4], [1, 0.7]])
+
+
+def test_matrices_show_their_numbers_and_center_on_zero() -> None:
+    fig = plots.matrices(np.array([[[-1, 0], [0.25, 2]]]), ["kernel"], alt="a kernel")
+    (ax,) = fig.axes
+    assert [text.get_text() for text in ax.texts] == ["-1", "0", "0.25", "2"]
+    assert ax.images[0].get_clim() == (-2, 2)
