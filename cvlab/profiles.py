@@ -25,6 +25,10 @@ class Profile:
         baseline_epochs: Epochs of the network without regularization (notebook 05); 30 in the
             lecture.
         baseline_seeds: Random initialisations that notebook 05 trains.
+        lenet_epochs: Epochs of LeNet-5 on the digits (notebook 01).
+        lenet_seeds: Random initialisations of LeNet-5, at least one.
+        normalization_seeds: Random initialisations of each network that notebooks 02 and 03
+            compare, at least three.
     """
 
     name: str
@@ -37,6 +41,9 @@ class Profile:
     learning_rate: float
     baseline_epochs: int
     baseline_seeds: tuple[int, ...]
+    lenet_epochs: int
+    lenet_seeds: tuple[int, ...]
+    normalization_seeds: tuple[int, ...]
 
     @property
     def per_class(self) -> dict[str, int]:
@@ -64,6 +71,9 @@ PROFILES: dict[str, Profile] = {
             learning_rate=3e-4,
             baseline_epochs=12,
             baseline_seeds=(0,),
+            lenet_epochs=10,
+            lenet_seeds=(0, 1),
+            normalization_seeds=(0, 1, 2),
         ),
         Profile(
             name="laptop",
@@ -76,6 +86,9 @@ PROFILES: dict[str, Profile] = {
             learning_rate=1e-4,
             baseline_epochs=20,
             baseline_seeds=(0,),
+            lenet_epochs=15,
+            lenet_seeds=(0, 1, 2),
+            normalization_seeds=(0, 1, 2, 3, 4),
         ),
         Profile(
             name="lecture",
@@ -88,6 +101,9 @@ PROFILES: dict[str, Profile] = {
             learning_rate=1e-4,
             baseline_epochs=30,
             baseline_seeds=(0, 1, 2),
+            lenet_epochs=20,
+            lenet_seeds=(0, 1, 2, 3, 4),
+            normalization_seeds=tuple(range(10)),
         ),
     )
 }
