@@ -93,7 +93,7 @@ def _check_members(archive: zipfile.ZipFile, where: str) -> None:
         )
 
 
-def _not_a_zip(path: Path, error: Exception) -> ArchiveError:
+def _not_a_zip(path: Path, called: str, error: Exception) -> ArchiveError:
     size = path.stat().st_size
     with path.open("rb") as stream:
         start = stream.read(512)
@@ -108,14 +108,15 @@ def _not_a_zip(path: Path, error: Exception) -> ArchiveError:
         what = "is a web page, not a zip archive: the download needed a login or a confirmation"
     else:
         what = f"is not a zip archive: it starts with the bytes {start[:8]!r}"
-    return ArchiveError(f"{path} {what}. Delete it and download it again.")
+    return ArchiveError(f"{called} {what}. Delete it and download it again.")
 
 
-def open_archive(path: Path) -> zipfile.ZipFile:
+def open_archive(path: Path, *, called: str | None = None) -> zipfile.ZipFile:
     """Open a zip archive for reading after a look at every member's name, kind and size.
 
     Args:
         path: The archive.
+        called: What error messages call it, if not by its path.
 
     Returns:
         The open archive; the caller closes it. What is read from it is at most what the checked
@@ -127,12 +128,13 @@ def open_archive(path: Path) -> zipfile.ZipFile:
             another special file, an encrypted member, one of absurd size or compression, or two
             members of the same name.
     """
+    called = called or str(path)
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        raise _not_a_zip(path, error) from error
+        raise _not_a_zip(path, called, error) from error
     try:
-        _check_members(archive, str(path))
+        _check_members(archive, called)
     except ArchiveError:
         archive.close()
         raise
