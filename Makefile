@@ -68,7 +68,7 @@ test: $(READY) ## unit tests, lint, types, then every notebook against its commi
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=600 lectures
+	TQDM_DISABLE=1 $(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=600 lectures
 
 lab: $(READY) ## open the course in JupyterLab
 	$(PY) -m jupyterlab $(firstword $(SOURCES))

@@ -124,18 +124,23 @@ def resample(
     Returns:
         Shape and dtype of `images`; integer pictures are rounded to the nearest level.
     """
+    images, matrix = ops.convert_to_tensor(images), ops.cast(matrix, "float32")
     count, height, width, channels = ops.shape(images)
     column = ops.arange(width, dtype="float32")
     row = ops.arange(height, dtype="float32")[:, None]
     xx, xy, x, yx, yy, y = (matrix[:, i, j, None, None] for i in range(2) for j in range(3))
     x, y = (xx * column + x) + xy * row, (yx * column + y) + yy * row
 
+    dtype = keras.backend.standardize_dtype(images.dtype)
     frame = 0
     if fill_mode == "constant":
         # Inside a frame one pixel wide, going on with the constant means repeating the border.
         frame = 1
         images = ops.pad(
-            images, [(0, 0), (1, 1), (1, 1), (0, 0)], mode="constant", constant_values=fill_value
+            images,
+            [(0, 0), (1, 1), (1, 1), (0, 0)],
+            mode="constant",
+            constant_values=int(fill_value) if "int" in dtype else fill_value,
         )
     pixels = ops.reshape(images, (-1, channels))
     first = ops.arange(count, dtype="int32")[:, None, None] * (height + 2 * frame)
@@ -159,7 +164,6 @@ def resample(
 
     upper = read_row(top)
     values = upper + lower_share * (read_row(top + 1) - upper)
-    dtype = keras.backend.standardize_dtype(images.dtype)
     return ops.cast(ops.round(values) if "int" in dtype else values, dtype)
 
 
@@ -197,7 +201,7 @@ def _compiled_transform(
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf  # noqa: PLC0415
 
-        return tf.function(transform, jit_compile=True)  # type: ignore[no-any-return]
+        return tf.function(transform, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
     if keras.backend.backend() == "jax":
         import jax  # noqa: PLC0415
 
@@ -231,8 +235,10 @@ class Augment(keras.layers.Layer):
             `resample`.
         fill_value: In the unit of the pictures; used by `fill_mode="constant"` only.
         interpolation: `bilinear`, or `nearest` for label maps.
-        seed: An integer makes the sequence of transforms reproducible. The options do not share
-            random numbers: switching one on leaves what the others draw as it was.
+        seed: An integer makes the sequence of transforms reproducible, for one backend and one
+            way to run it: TensorFlow draws other numbers in a function that XLA compiles. The
+            options do not share random numbers: switching one on leaves what the others draw as
+            it was.
         **kwargs: `name` and the other arguments of `keras.layers.Layer`.
 
     Raises:
@@ -257,14 +263,22 @@ class Augment(keras.layers.Layer):
         """Check and keep the options; see the class."""
         # Without autocasting, pictures of every dtype come back in the dtype they came in.
         super().__init__(**{"autocast": False, **kwargs})
-        self.rotation_range = _checked("rotation_range", rotation_range, 180, "degrees")
-        self.width_shift_range = _checked(
-            "width_shift_range", width_shift_range, 0.999, "a fraction of the width, not pixels"
+        self.rotation_range = _half_range(
+            "rotation_range", rotation_range, rotation_range <= 180, "0 to 180 degrees"
         )
-        self.height_shift_range = _checked(
-            "height_shift_range", height_shift_range, 0.999, "a fraction of the height, not pixels"
+        fraction = "a fraction of the {}, 0 to below 1, not pixels"
+        self.width_shift_range = _half_range(
+            "width_shift_range", width_shift_range, width_shift_range < 1, fraction.format("width")
         )
-        self.shear_range = _checked("shear_range", shear_range, 89, "degrees")
+        self.height_shift_range = _half_range(
+            "height_shift_range",
+            height_shift_range,
+            height_shift_range < 1,
+            fraction.format("height"),
+        )
+        self.shear_range = _half_range(
+            "shear_range", shear_range, shear_range < 90, "0 to below 90 degrees"
+        )
         self.zoom_range = _zoom_bounds(zoom_range)
         self.horizontal_flip = bool(horizontal_flip)
         self.fill_mode = _one_of("fill_mode", fill_mode, FILL_MODES)
@@ -294,6 +308,7 @@ class Augment(keras.layers.Layer):
         Raises:
             ValueError: If `fill_value` cannot be a pixel of these integer pictures.
         """
+        images = ops.convert_to_tensor(images)
         dtype = keras.backend.standardize_dtype(images.dtype)
         if self.fill_mode == "constant" and "int" in dtype:
             limits = np.iinfo(dtype)
@@ -307,15 +322,16 @@ class Augment(keras.layers.Layer):
 
     def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         """Transform the pictures if `training`, else return them as they are."""
-        rank = len(images.shape)
-        if rank not in (3, 4):
+        shape = images.shape
+        if len(shape) not in (3, 4) or None in shape[-3:]:
             raise ValueError(
-                f"{self.name} got an input of shape {tuple(images.shape)}. Pass a batch (N, height,"
-                " width, channels) or one picture (height, width, channels)."
+                f"{self.name} got an input of shape {tuple(shape)}. Pass a batch (N, height, width,"
+                " channels) or one picture (height, width, channels) of known size; in a tf.data "
+                "pipeline resize the pictures first."
             )
         if not training:
             return images
-        if rank == 3:
+        if len(shape) == 3:
             return self.transform(images[None], self.draw(1))[0]
         return self.transform(images, self.draw(ops.shape(images)[0]))
 
@@ -419,11 +435,11 @@ def _one_picture(image: Picture) -> Picture:
     return image
 
 
-def _checked(option: str, value: float, limit: float, unit: str) -> float:
-    if not 0 <= value <= limit:
+def _half_range(option: str, value: float, fits: bool, allowed: str) -> float:
+    if value < 0 or not fits:
         raise ValueError(
-            f"{option}={value} is out of range: pass 0 to {limit}, {unit}. Values are drawn from "
-            "minus to plus that number."
+            f"{option}={value} is out of range: pass {allowed}. Values are drawn from minus to "
+            "plus that number."
         )
     return float(value)
 

@@ -80,7 +80,7 @@ class Figure(matplotlib.figure.Figure):
         """The figure as JPEG bytes: the same figure gives the same bytes."""
         return self._encoded("jpeg", pil_kwargs={"quality": 88, "subsampling": 0})
 
-    def _encoded(self, kind: str, **options: object) -> bytes:
+    def _encoded(self, kind: str, **options: Any) -> bytes:
         buffer = io.BytesIO()
         with style():
             self.savefig(buffer, format=kind, dpi=DPI, **options)
@@ -274,7 +274,7 @@ def lines(ax: Axes, x: Sequence[float], series: Mapping[str, Sequence[float | In
 
 
 def matrices(
-    arrays: ArrayLike,
+    arrays: Sequence[ArrayLike] | NDArray[Any],
     titles: Sequence[str] = (),
     *,
     columns: int = 6,
@@ -287,14 +287,14 @@ def matrices(
     Up to 5 columns wide, each cell also carries its number.
 
     Args:
-        arrays: Matrices, shape (N, H, W).
+        arrays: Matrices, each of shape (H, W).
         titles: One short line a matrix, or none.
         columns: Matrices in a row.
         size: Inches a matrix.
         limit: Value at which the colors end; by default each matrix's largest magnitude.
         alt: See `figure`.
     """
-    stack = np.asarray(arrays, dtype=np.float64)
+    stack = [np.asarray(array, dtype=np.float64) for array in arrays]
     columns = min(columns, len(stack))
     rows = -(-len(stack) // columns)
     height = rows * (size + (0.3 if titles else 0.05))

@@ -233,6 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Make stops its children with SIGTERM. While a notebook runs nbclient handles it and shuts the
     # kernel down; before and after, leave by an exception so that nothing partial stays behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    # Progress is shown here, a cell at a time; bars inside the notebooks would be stored in them.
+    os.environ["TQDM_DISABLE"] = "1"
     # The kernel must be the one of this interpreter, not one the user once installed.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     if options.command == "execute":

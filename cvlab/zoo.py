@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 TOY_WEIGHTS: Final = Path(__file__).parent / "weights" / "toy_base.weights.h5"
-TOY_CHANNELS: Final = (16, 32, 64, 96, 128)
+TOY_CHANNELS: Final = (8, 24, 48, 96, 128)
 
 # Each family of keras.applications and the scale its ImageNet weights expect: "caffe" is BGR with
 # ImageNet's mean color taken off, "tf" is -1..1, "torch" ImageNet's mean and deviation of each
@@ -103,8 +103,8 @@ def small_cnn(
 def toy_base(image_size: int = 64, weights: str | Path | None = "zoo") -> keras.Model:
     """Build the embedded convolutional base: VGG16's plan at a thirtieth of its size.
 
-    Five blocks of two convolutions 3 x 3 and one max pooling, named as VGG16's layers, with 16,
-    32, 64, 96 and 128 channels. `cvlab.pretrain` trained it to tell the species of the toy zoo.
+    Five blocks of two convolutions 3 x 3 and one max pooling, named as VGG16's layers, with 8, 24,
+    48, 96 and 128 channels. `cvlab.pretrain` trained it to tell the species of the toy zoo.
 
     Args:
         image_size: Height and width of the pictures in pixels, at least 32.

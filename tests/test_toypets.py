@@ -1,6 +1,7 @@
 """The toy pets: same bytes, safe files, no giveaway."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,8 @@ def test_draw_many_agrees_with_draw_in_any_number_of_workers() -> None:
 
 
 def test_a_worker_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toypets.sys, "executable", "false")
-    with pytest.raises(RuntimeError, match="worker drawing cat stopped after 0 of"):
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(RuntimeError, match="drawing worker stopped after 0 of"):
         toypets.draw_many("cat", range(4), size=16, workers=2, progress=False)
 
 
