@@ -284,7 +284,7 @@ def matrices(
 ) -> Figure:
     """Small matrices of signed numbers side by side: blue below zero, white at it, red above.
 
-    Up to 5 columns wide, each cell also carries its number.
+    Where the cells are wide enough, each also carries its number.
 
     Args:
         arrays: Matrices, each of shape (H, W).
@@ -308,7 +308,7 @@ def matrices(
         ax.imshow(matrix, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
         if titles:
             ax.set_title(titles[index], loc="center", fontsize=8)
-        if matrix.shape[1] <= 5:
+        if size / matrix.shape[1] >= 0.4:  # inches that a number takes
             for (row, column), value in np.ndenumerate(matrix):
                 ink = CARD if abs(value) > 0.6 * most else INK
                 text = f"{value:.3g}" if abs(value) >= 0.005 or not value else "0"
