@@ -311,6 +311,6 @@ def matrices(
         if size / matrix.shape[1] >= 0.4:  # inches that a number takes
             for (row, column), value in np.ndenumerate(matrix):
                 ink = CARD if abs(value) > 0.6 * most else INK
-                text = f"{value:.3g}" if abs(value) >= 0.005 or not value else "0"
+                text = f"{round(value, 2) + 0:g}"  # + 0 turns -0.0 into 0.0
                 ax.text(column, row, text, ha="center", va="center", fontsize=7, color=ink)
     return fig
