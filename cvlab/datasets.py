@@ -789,8 +789,6 @@ def make_subset(
 
 def _arrays_in(folder: Path, subset: Subset, image_size: int) -> dict[str, Split] | None:
     """Return the arrays in `folder`, memory-mapped, or None if they are not there whole."""
-    if _read_manifest(folder) is None:
-        return None
     arrays = {}
     for split, entries in subset.splits.items():
         try:
@@ -881,8 +879,6 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
                 purpose = f"decoding {pictures:,} pictures at {image_size} × {image_size} pixels"
                 with storage.whole_folder(folder, needed, purpose) as unfinished:
                     _write_arrays(subset, image_size, unfinished)
-                    manifest = {"versions": versions, "image_size": image_size}
-                    (unfinished / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
                 arrays = _arrays_in(folder, subset, image_size)
     if arrays is None:
         raise DatasetError(f"The arrays in {folder} were changed while they were made. Run again.")

@@ -90,8 +90,9 @@ def _no_space(folder: Path, needed: int, purpose: str) -> SpaceError:
     free = shutil.disk_usage(folder).free
     return SpaceError(
         f"No space left on the disk of {folder}: {purpose} needs about "
-        f"{readable_bytes(needed)}, {readable_bytes(free)} are free. Nothing half-written was "
-        "left behind. Free some space, or set the environment variable CVLAB_CACHE to a folder on "
+        f"{readable_bytes(needed)} and {readable_bytes(SPARE_BYTES)} to spare; "
+        f"{readable_bytes(free)} are free. Nothing half-written was left behind. Free some space, "
+        "or set the environment variable CVLAB_CACHE to a folder on "
         "a disk that has room."
     )
 
