@@ -92,8 +92,7 @@ def _no_space(folder: Path, needed: int, purpose: str) -> SpaceError:
         f"No space left on the disk of {folder}: {purpose} needs about "
         f"{readable_bytes(needed)} and {readable_bytes(SPARE_BYTES)} to spare; "
         f"{readable_bytes(free)} are free. Nothing half-written was left behind. Free some space, "
-        "or set the environment variable CVLAB_CACHE to a folder on "
-        "a disk that has room."
+        "or set the environment variable CVLAB_CACHE to a folder on a disk that has room."
     )
 
 

@@ -32,7 +32,7 @@ from cvlab.datasets import decode, find_pictures, load_pets, locate, make_subset
 from cvlab.storage import DatasetError, DownloadError, SpaceError
 
 TINY = {"train": 3, "validation": 2, "test": 1}
-TEN = 6  # pictures of each class that TINY takes
+EACH = 6  # pictures of each class that TINY takes
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -47,7 +47,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def encode(picture: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:  # noqa: ANN401
+def encode(picture: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, kind, **options)
     return stream.getvalue()
@@ -79,7 +79,7 @@ def folder_of(path: Path, files: Mapping[str, bytes]) -> Path:
     return path
 
 
-def tiny(source: Path, **options: Any) -> datasets.Pets:  # noqa: ANN401
+def tiny(source: Path, **options: Any) -> datasets.Pets:
     return load_pets(source, image_size=8, per_class=TINY, **options)
 
 
@@ -189,7 +189,7 @@ def test_microsoft_layout_names_its_broken_files(tmp_path: Path) -> None:
 )
 def test_folder_layouts(tmp_path: Path, rename: Callable[[str, int], str]) -> None:
     files = {rename(k, i): photo(i, label) for label, k in enumerate(("cat", "dog"))
-             for i in range(TEN)}  # fmt: skip
+             for i in range(EACH)}  # fmt: skip
     pets = tiny(folder_of(tmp_path / "cat" / "photos", files))
     levels = [split.images[:, 4, 4, 0].tolist() for split in (pets.train, pets.validation)]
     expected = [[0, 128, 1, 129, 2, 130], [3, 131, 4, 132]]
@@ -216,7 +216,7 @@ def test_same_file_name_twice_in_a_class(tmp_path: Path) -> None:
              for i in range(3)}  # fmt: skip
     pets = tiny(folder_of(tmp_path / "photos", files))
     every = names(pets.train) + names(pets.validation) + names(pets.test)
-    assert len(set(every)) == 2 * TEN
+    assert len(set(every)) == 2 * EACH
     assert sorted(pets.train.images[::2, 4, 4, 0].tolist()) == pytest.approx([0, 3, 50], abs=1)
 
 
