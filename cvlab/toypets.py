@@ -28,45 +28,45 @@ from typing import IO, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from cvlab.sketch import Canvas, Color, Dice, Field, Frame, Point, around, cos_sin, mix, toward
 
 CLASSES: Final = ("cat", "dog")
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised whenever the same arguments give other bytes than before; part of every cache key."""
 
 # --------------------------------------------------------------------------------------------
 # What an animal is made of
 # --------------------------------------------------------------------------------------------
 
-# Three kinds of each telling part: one leaning to cats, one that both have, one leaning to dogs; how
-# much a person makes of it; and how often the leaning kind is tried before pictures with too little
-# evidence are thrown away. The shares are set so that no part alone tells the class in more than
-# three of four pictures.
+# Three kinds of each telling part: one leaning to cats, one that both have, one leaning to dogs;
+# how much a person makes of it; and how often the leaning kind is tried before pictures with too
+# little evidence are thrown away. The shares are set so that no part alone tells the class in more
+# than three of four pictures.
 _CUES: Final[dict[str, tuple[tuple[str, str, str], float, float]]] = {
-    "ears": (("pointed", "upright", "floppy"), 3.0, 0.23),
-    "muzzle": (("short", "medium", "long"), 3.0, 0.23),
-    "pupils": (("slit", "round", "dark"), 2.0, 0.29),
-    "nose": (("button", "oval", "broad"), 1.5, 0.33),
-    "mouth": (("double", "line", "tongue"), 1.5, 0.33),
-    "whiskers": (("full", "few", "none"), 1.0, 0.36),
-    "head": (("wide", "round", "tall"), 1.0, 0.36),
-    "tail": (("slim", "hidden", "bushy"), 1.0, 0.34),
+    "ears": (("pointed", "folded", "floppy"), 3.0, 0.33),
+    "muzzle": (("short", "medium", "long"), 3.0, 0.33),
+    "pupils": (("slit", "round", "dark"), 2.0, 0.41),
+    "nose": (("button", "oval", "broad"), 1.5, 0.39),
+    "mouth": (("double", "line", "tongue"), 1.5, 0.39),
+    "whiskers": (("full", "few", "none"), 1.5, 0.39),
+    "head": (("wide", "round", "tall"), 1.0, 0.34),
+    "tail": (("slim", "hidden", "bushy"), 0.5, 0.42),
 }
-_PLAIN_CUES: Final = ("ears", "muzzle", "pupils")  # one of these at least is the class's own
-_EVIDENCE: Final = 4.5  # of 14: the least weight of telling parts that a picture carries
-_ODD: Final = 0.03  # a part that leans the other way: a cat that shows its tongue
+# Of 14, the least and the greatest weight of telling parts that a picture carries: enough for a
+# person, and none so rich that the others would have to be poor.
+_EVIDENCE: Final = (6.0, 7.5)
 
 # The zoo: kinds of the same parts in the order of `_CUES`, any of the words with equal chance, and
 # a mark of the species' own. The rows differ in what the cues differ in, so that whoever tells the
 # zoo apart has learned to see the cues.
 _ZOO_TABLE: Final = """
-fox      | pointed upright | long          | slit round | oval button  | line tongue | none few  | wide       | bushy        | mask
+fox      | pointed         | long          | slit round | oval button  | line tongue | none few  | wide       | bushy        | mask
 rabbit   | long            | short medium  | round dark | button       | double line | full few  | round tall | hidden       |
 bear     | small           | long          | dark round | broad        | line tongue | none      | round wide | hidden       |
 owl      | pointed absent  | beak          | round      | absent       | absent      | none      | round wide | hidden       | disks
-pig      | floppy upright  | disc          | dark round | absent       | line tongue | none      | round wide | slim hidden  |
+pig      | floppy folded   | disc          | dark round | absent       | line tongue | none      | round wide | slim hidden  |
 mouse    | saucer          | short medium  | dark round | button oval  | line double | full      | tall round | slim         |
 raccoon  | small           | medium long   | round slit | oval broad   | line double | few full  | wide       | bushy        | bandit
 koala    | saucer          | short         | dark slit  | broad        | line        | none      | wide round | hidden       |
@@ -78,7 +78,7 @@ seal     | absent          | short medium  | dark slit  | broad oval   | double 
 panda    | small           | short medium  | round slit | oval         | double line | none few  | wide       | hidden       | patches
 otter    | small           | short         | round slit | broad        | double line | full      | round tall | slim         |
 hamster  | small saucer    | short         | dark round | button oval  | double line | few none  | wide       | hidden       | cheeks
-goat     | floppy side     | long          | slit round | oval button  | line tongue | none      | tall       | bushy hidden | horns
+goat     | floppy folded   | long          | slit round | oval button  | line tongue | none      | tall       | bushy hidden | horns
 weasel   | small           | long          | slit round | button       | line double | full few  | tall       | slim bushy   |
 """  # noqa: E501
 _ZOO_PARTS: Final[dict[str, tuple[dict[str, list[str]], str]]] = {}
@@ -94,12 +94,12 @@ _SERIES: Final = {species: index for index, species in enumerate((*CLASSES, *ZOO
 
 _COATS: Final[tuple[Color, ...]] = (
     (214, 132, 58),
-    (62, 58, 60),
+    (84, 80, 84),
     (142, 140, 144),
     (236, 230, 222),
     (222, 196, 156),
     (128, 86, 56),
-    (92, 62, 48),
+    (112, 78, 60),
     (112, 124, 142),
     (226, 172, 96),
     (176, 152, 128),
@@ -127,7 +127,7 @@ class Attributes:
     Lengths are shares of what is usual (about 1) unless said otherwise, angles in degrees.
 
     Attributes:
-        ears: Kind of the ears; for a pet "pointed", "upright" or "floppy".
+        ears: Kind of the ears; for a pet "pointed", "folded" or "floppy".
         muzzle: "short", "medium" or "long".
         pupils: "slit", "round" or "dark" (no iris to be seen).
         nose: "button", "oval" or "broad".
@@ -153,6 +153,7 @@ class Attributes:
         ear_size: Of the ears.
         ear_spread: Distance between the ears.
         eye_size: Of the eyes.
+        eye_slant: How far their outer corners are raised.
         eye_gap: Distance between the eyes.
         muzzle_size: Of the muzzle.
         nose_size: Of the nose.
@@ -194,6 +195,7 @@ class Attributes:
     ear_size: float
     ear_spread: float
     eye_size: float
+    eye_slant: float
     eye_gap: float
     muzzle_size: float
     nose_size: float
@@ -210,21 +212,24 @@ class Attributes:
 
 
 def _pet_parts(dice: Dice, own: int) -> dict[str, str]:
-    """Draw a pet's telling parts by lot until they carry enough evidence for its class."""
+    """Draw a pet's telling parts by lot until they carry the right evidence for its class."""
     while True:
         parts, evidence = {}, 0.0
         for part, (kinds, weight, typical) in _CUES.items():
-            lot = dice.unit()
-            if lot < typical:
-                kind, evidence = own, evidence + weight
-            elif lot < typical + _ODD:
-                kind, evidence = 2 - own, evidence - weight
-            else:
-                kind = 1
-            parts[part] = kinds[kind]
-        plain = any(parts[part] == _CUES[part][0][own] for part in _PLAIN_CUES)
-        if plain and evidence >= _EVIDENCE:
+            leans = dice.chance(typical)
+            parts[part] = kinds[own if leans else 1]
+            evidence += weight * leans
+        if _EVIDENCE[0] <= evidence <= _EVIDENCE[1]:
             return parts
+
+
+def zoo_kinds(part: str) -> list[str]:
+    """List the kinds of a part that occur in the zoo, in alphabetical order.
+
+    Args:
+        part: A telling part, such as "ears".
+    """
+    return sorted({kind for parts, _ in _ZOO_PARTS.values() for kind in parts[part]})
 
 
 def attributes(species: str, number: int, *, seed: int = 0) -> Attributes:
@@ -250,6 +255,12 @@ def attributes(species: str, number: int, *, seed: int = 0) -> Attributes:
     pose = dice.pick(("portrait", "portrait", "sitting", "sitting", "standing"))
     alone = pose == "portrait"
     coat = dice.whole(len(_COATS))
+    # How far the measures lean: a little to the side of cats, of dogs, or to neither.
+    lean = {"cat": 1.0, "dog": -1.0}.get(species, 0.0)
+    shade = dice.unit()
+    if lean and dice.chance(0.8):
+        other = dice.unit()
+        shade = min(shade, other) if lean > 0 else max(shade, other)
     return Attributes(
         **parts,
         pose=pose,
@@ -257,32 +268,33 @@ def attributes(species: str, number: int, *, seed: int = 0) -> Attributes:
         coat=coat,
         marks=(coat + 1 + dice.whole(len(_COATS) - 1)) % len(_COATS),
         iris=dice.whole(len(_IRISES)),
-        nose_shade=dice.unit(),
+        nose_shade=shade,
         tongue_shade=dice.unit() * dice.unit(),
         whisker_shade=float(dice.chance(0.5)),
-        head_size=dice.uniform(0.19, 0.34) if alone else dice.uniform(0.16, 0.25),
-        x=dice.bell(0.5, 0.2),
-        y=dice.bell(0.5, 0.18) if alone else dice.bell(0.38, 0.12),
-        rotation=dice.bell(0, 36),
-        tilt=dice.bell(0, 24),
+        head_size=dice.uniform(0.21, 0.35) if alone else dice.uniform(0.19, 0.26),
+        x=dice.bell(0.5, 0.24),
+        y=dice.bell(0.5, 0.2) if alone else dice.bell(0.42, 0.16),
+        rotation=dice.bell(0, 84),
+        tilt=dice.bell(0, 30),
         yaw=dice.uniform(-1, 1),
         stretch=dice.bell(1, 0.14),
         ear_size=dice.bell(1, 0.2),
         ear_spread=dice.bell(1, 0.16),
-        eye_size=dice.bell(1, 0.24),
+        eye_size=dice.bell(1 + 0.05 * lean, 0.24),
+        eye_slant=dice.bell(8 + 4 * lean, 14),
         eye_gap=dice.bell(1, 0.14),
-        muzzle_size=dice.bell(1, 0.14),
+        muzzle_size=dice.bell(1 - 0.03 * lean, 0.14),
         nose_size=dice.bell(1, 0.24),
         fluff=dice.uniform(0, 0.06),
         light_angle=dice.uniform(0, 360),
         light_strength=dice.uniform(0.1, 0.5),
-        brightness=dice.bell(0.98, 0.3),
-        contrast=dice.bell(0.95, 0.3),
+        brightness=dice.bell(1.02, 0.22),
+        contrast=dice.bell(1, 0.22),
         warmth=dice.bell(0, 0.14),
-        noise=dice.uniform(2, 10),
+        noise=dice.uniform(2, 7),
         background=dice.whole(len(_COATS)),
-        clutter=4 + dice.whole(8),
-        occluders=dice.whole(4),
+        clutter=6 + dice.whole(12),
+        occluders=dice.whole(3),
     )
 
 
@@ -302,6 +314,7 @@ class _Scene:
     frame: Frame  # of the head: origin at its center, unit its radius
     body: Frame
     main: Color
+    patch: Color
     coat: Field
 
 
@@ -454,17 +467,21 @@ def _ears(s: _Scene, wide: float) -> None:
     k = a.ear_size
     for side in (-1.0, 1.0):
         near = 1 + 0.12 * side * a.yaw
-        if a.ears in {"pointed", "upright"}:
-            tall = (1.5 if a.ears == "pointed" else 1.3) * (0.75 + 0.25 * k)
-            lean = side * (0.78 if a.ears == "pointed" else 0.7) * a.ear_spread * near
-            bulge = 0.0 if a.ears == "pointed" else 0.08
-            ear = [(side * 0.12 * wide, -0.72), (lean, -tall), (side * 0.96 * wide * near, -0.3)]
-            canvas.polygon(frame, ear, s.coat, bulge=bulge, volume=0.25, fluff=a.fluff)
+        if a.ears == "folded":
+            outer = side * 0.9 * wide * near
+            root, bend = (side * 0.22 * wide, -0.72), (side * 0.62 * wide * near, -1.1)
+            stump = [root, bend, (outer, -0.4)]
+            canvas.polygon(frame, stump, s.coat, bulge=0.08, volume=0.25, fluff=a.fluff)
+        elif a.ears == "pointed":
+            lean = side * 0.78 * a.ear_spread * near
+            tip = (lean, -1.18 - 0.34 * k)
+            ear = [(side * 0.1 * wide, -0.74), tip, (side * 0.98 * wide * near, -0.28)]
+            canvas.polygon(frame, ear, s.coat, volume=0.25, fluff=a.fluff)
             middle = (side * 0.58 * wide * near, -0.6)
             canvas.polygon(frame, [toward(p, middle, 0.4) for p in ear], inner, volume=0.3)
             if s.mark == "mask":  # a fox has black tips
-                tip = [toward(p, ear[1], 0.62) for p in ear]
-                canvas.polygon(frame, tip, _BLACK, fluff=a.fluff)
+                tips = [toward(corner, tip, 0.62) for corner in ear]
+                canvas.polygon(frame, tips, _BLACK, fluff=a.fluff)
         elif a.ears == "long":
             lean = 14 * a.ear_spread * side
             cos, sin = cos_sin(lean)
@@ -484,10 +501,18 @@ def _ears(s: _Scene, wide: float) -> None:
             canvas.ellipse(frame, middle, (0.28 * k, 0.1), inner, degrees=turn)
 
 
-def _floppy_ears(s: _Scene, wide: float) -> None:
-    """Paint the ears that hang in front of the head's sides, and their shadows."""
+def _hanging_ears(s: _Scene, wide: float) -> None:
+    """Paint what hangs in front of the head's sides: floppy ears and the tips of folded ones."""
     k = s.a.ear_size
     for side in (-1.0, 1.0):
+        if s.a.ears == "folded":
+            near = 1 + 0.12 * side * s.a.yaw
+            bend, outer = side * 0.62 * wide * near, side * 0.98 * wide * near
+            flap = [(bend - side * 0.26, -1.06), (bend + side * 0.14, -1.06), (outer, -0.56 * k)]
+            shade = mix(s.main, _BLACK, 0.6)
+            s.canvas.polygon(s.frame, flap, shade, bulge=0.1, opacity=0.6)
+            s.canvas.polygon(s.frame, flap, s.coat, bulge=0.05, volume=0.4, fluff=s.a.fluff)
+            continue
         u = side * 0.98 * wide * (1 + 0.1 * side * s.a.yaw)
         turn = -16 * side * s.a.ear_spread
         shadow = (0.34, 0.8 * k)
@@ -521,10 +546,14 @@ def _head(s: _Scene) -> None:
     if a.head == "tall":
         jaw = (wide * 0.82, tall * 0.62)
         canvas.ellipse(frame, (0, 0.45), jaw, s.coat, volume=0.25)
+    for _ in range(s.dice.whole(3)):  # a patch of another color somewhere in the face
+        spot = around((0, 0), s.dice.uniform(0, 360), s.dice.uniform(0.2, 0.6))
+        radius = s.dice.uniform(0.2, 0.5)
+        canvas.ellipse(frame, spot, (radius, radius), s.patch, volume=0.3, fluff=0.05)
     eyes = [(a.yaw * 0.22 + side * 0.42 * a.eye_gap * wide, -0.12) for side in (-1.0, 1.0)]
     _markings(s, wide, eyes)
-    if a.ears == "floppy":
-        _floppy_ears(s, wide)
+    if a.ears in {"floppy", "folded"}:
+        _hanging_ears(s, wide)
     for side, eye in zip((-1.0, 1.0), eyes, strict=True):
         _eye(s, eye, side)
     _muzzle(s)
@@ -571,7 +600,7 @@ def _eye(s: _Scene, center: Point, side: float) -> None:
         canvas.ellipse(frame, center, (0.17 * k, 0.18 * k), _BLACK)
         canvas.ellipse(frame, (u - 0.05, v - 0.06), (0.05, 0.05), _WHITE)
         return
-    turn = 10 * side
+    turn = a.eye_slant * -side
     canvas.ellipse(frame, center, (0.25 * k, 0.21 * k), _BLACK, degrees=turn)
     iris = _IRISES[a.iris]
     canvas.ellipse(frame, center, (0.21 * k, 0.175 * k), iris, degrees=turn, volume=0.2)
@@ -600,9 +629,9 @@ def _muzzle(s: _Scene) -> None:
         _mouth(s, (u, 0.4 + 0.34 * k), 0.3)
         return
     ru, rv, v, reach = {
-        "short": (0.34, 0.22, 0.4, 0.2),
-        "medium": (0.4, 0.32, 0.44, 0.3),
-        "long": (0.47, 0.5, 0.56, 0.46),
+        "short": (0.31, 0.2, 0.38, 0.18),
+        "medium": (0.39, 0.31, 0.44, 0.3),
+        "long": (0.5, 0.56, 0.6, 0.5),
     }[a.muzzle]
     ru, rv, u = ru * k, rv * k, a.yaw * reach
     below = (u * 0.9, v + 0.05)
@@ -629,7 +658,7 @@ def _nose(s: _Scene, center: Point) -> None:
     elif a.nose == "oval":
         canvas.ellipse(frame, center, (0.165 * n, 0.115 * n), color, volume=0.2)
     elif a.nose == "broad":
-        canvas.ellipse(frame, center, (0.26 * n, 0.18 * n), color, volume=0.2)
+        canvas.ellipse(frame, center, (0.27 * n, 0.19 * n), color, volume=0.2)
         canvas.ellipse(frame, (u - 0.07, v - 0.06), (0.07, 0.035), mix(color, _WHITE, 0.5))
 
 
@@ -671,7 +700,7 @@ def _occlude(a: Attributes, dice: Dice, canvas: Canvas) -> None:
     """Put things in front, at the rim of the head and beyond it rather than on the face."""
     page = Frame(canvas.size, (a.x, a.y), 1.0, 0.0)
     for _ in range(a.occluders):
-        away = a.head_size * dice.uniform(0.9, 1.7)
+        away = a.head_size * dice.uniform(1.05, 1.8)
         _thing(dice, canvas, page, around((0, 0), dice.uniform(0, 360), away), 0.75)
 
 
@@ -719,6 +748,7 @@ def draw(species: str, number: int, *, size: int = 64, seed: int = 0) -> NDArray
     _background(a, dice, canvas)
     body = Frame(size, (a.x, a.y), a.head_size, a.rotation)
     main = dice.jitter(_COATS[a.coat], 16)
+    marks = dice.jitter(_COATS[a.marks], 16)
     scene = _Scene(
         a=a,
         mark=_ZOO_PARTS[species][1] if species in _ZOO_PARTS else "",
@@ -727,7 +757,8 @@ def draw(species: str, number: int, *, size: int = 64, seed: int = 0) -> NDArray
         frame=Frame(size, (a.x, a.y), a.head_size, a.rotation + a.tilt),
         body=body,
         main=main,
-        coat=_coat(a, dice, body, main, dice.jitter(_COATS[a.marks], 16)),
+        patch=marks,
+        coat=_coat(a, dice, body, main, marks),
     )
     _torso(scene)
     _head(scene)
