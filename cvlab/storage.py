@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -83,6 +84,7 @@ def progress_bar(total: int, what: str, *, unit: str, done: int = 0) -> "tqdm[ob
         unit_scale=unit == "B",
         leave=False,
         delay=_BAR_DELAY,
+        file=sys.stdout,  # notebooks show stderr on a red ground, as if something had failed
     )
 
 

@@ -929,11 +929,8 @@ def test_keras_is_not_imported() -> None:
 # --- Real photos -------------------------------------------------------------------------------
 
 
-def test_real_photos() -> None:
-    photos = os.environ.get("CVLAB_TEST_PHOTOS")
-    if not photos:
-        pytest.skip("CVLAB_TEST_PHOTOS names no archive of 4,000 photos in Kaggle's layout")
-    pets = load_pets(photos, image_size=150)
+def test_real_photos(real_photos: Path) -> None:
+    pets = load_pets(real_photos, image_size=150)
     assert [len(split) for split in (pets.train, pets.validation, pets.test)] == [2000, 1000, 1000]
     for split in (pets.train, pets.validation, pets.test):
         assert split.labels.mean() == 0.5

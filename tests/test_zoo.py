@@ -1,6 +1,5 @@
 """The networks: the lecture's table, the base's plan, every base on its own scale."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -122,13 +121,10 @@ def test_weights_from_a_file_come_through_the_same_door(
         np.testing.assert_allclose(again(pictures), base(pictures), atol=1e-6)
 
 
-def test_mobilenet_with_real_weights() -> None:
-    path = os.environ.get("CVLAB_TEST_WEIGHTS")
-    if not path:
-        pytest.skip("CVLAB_TEST_WEIGHTS names no file of MobileNet-0.75 weights")
-    base = zoo.load_base("MobileNet", 128, path, alpha=0.75)
+def test_mobilenet_with_real_weights(real_weights: Path) -> None:
+    base = zoo.load_base("MobileNet", 128, real_weights, alpha=0.75)
     plain = keras.applications.MobileNet(
-        input_shape=(128, 128, 3), include_top=False, alpha=0.75, weights=path
+        input_shape=(128, 128, 3), include_top=False, alpha=0.75, weights=str(real_weights)
     )
     ramp = np.random.default_rng(1).integers(0, 256, (1, 128, 128, 3)).astype(np.uint8)
     np.testing.assert_allclose(base(ramp), plain(ramp.astype(np.float32) / 127.5 - 1), atol=1e-4)
