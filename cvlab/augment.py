@@ -65,9 +65,9 @@ def affine_matrix(transforms: Transforms, height: int, width: int) -> Tensor:
     """Compose each picture's transform into one affine map from output to input pixels.
 
     The order is that of `ImageDataGenerator`: the product rotation x shift x shear x zoom about
-    the center of the picture, ((width - 1) / 2, (height - 1) / 2), and the flip last. Pixels of
-    the output are multiplied from the right, so read backwards what happens to a picture: it is
-    rotated first, then shifted, sheared, zoomed and flipped.
+    the center of the picture, ((width - 1) / 2, (height - 1) / 2), and the flip last. The product
+    leads from the output back to the input, so the picture itself is rotated first, then shifted,
+    sheared, zoomed and flipped.
 
     Args:
         transforms: N transforms.
@@ -178,21 +178,19 @@ def _inside(index: Tensor, size: int, fill_mode: str) -> Tensor:
 
 
 @cache
-def _compiled_transform(
+def _transform_function(
     interpolation: str, fill_mode: str, fill_value: float
 ) -> Callable[[Tensor, Transforms], Tensor]:
-    """Compose and resample as one compiled function, shared by all layers with these settings.
+    """Compose and resample as one function, compiled where that pays.
 
     XLA fuses the whole computation into one loop over the output, several times as fast as the
-    same operations one by one. This is the only place that names a backend; PyTorch, which brings
-    no XLA, runs the operations as they are.
+    same operations one by one. This is the only place that names a backend.
     """
 
     def transform(images: Tensor, transforms: Transforms) -> Tensor:
-        matrix = affine_matrix(transforms, images.shape[1], images.shape[2])
         return resample(
             images,
-            matrix,
+            affine_matrix(transforms, images.shape[1], images.shape[2]),
             interpolation=interpolation,
             fill_mode=fill_mode,
             fill_value=fill_value,
@@ -201,7 +199,14 @@ def _compiled_transform(
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf  # noqa: PLC0415
 
-        return tf.function(transform, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
+        compiled = tf.function(transform, jit_compile=True, autograph=False)
+
+        def compiled_in_graphs(images: Tensor, transforms: Transforms) -> Tensor:
+            # Eager calls are previews of a few pictures, each time in another shape: compiling
+            # takes longer than the work. `fit` and tf.data call from within a graph.
+            return (transform if tf.executing_eagerly() else compiled)(images, transforms)
+
+        return compiled_in_graphs
     if keras.backend.backend() == "jax":
         import jax  # noqa: PLC0415
 
@@ -317,7 +322,7 @@ class Augment(keras.layers.Layer):
                     f"fill_value={self.fill_value} is no level of {dtype} pictures. Pass a whole "
                     f"number from {limits.min} to {limits.max}, or convert the pictures to float."
                 )
-        function = _compiled_transform(self.interpolation, self.fill_mode, self.fill_value)
+        function = _transform_function(self.interpolation, self.fill_mode, self.fill_value)
         return function(images, transforms)
 
     def call(self, images: Tensor, training: bool | None = None) -> Tensor:

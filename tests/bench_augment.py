@@ -6,8 +6,8 @@ All contenders run in one process, on the same cores, in turns, with the lecture
 same batch. A rate is the median over the rounds, a ratio the median of the ratios within each
 round, so a disturbance of the machine hits both sides alike. Keras layers run as in `fit` on a
 CPU: in a graph that Keras does not compile. Albumentations and `ImageDataGenerator` take one
-picture at a time in one thread, as they are used; the row "in threads" gives Albumentations a
-thread for each core.
+picture at a time, as they are used (OpenCV spreads each over the cores); the row "in threads"
+also gives Albumentations a thread for each core.
 """
 
 import argparse

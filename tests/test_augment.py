@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -68,6 +69,16 @@ def one(**changes: float) -> Transforms:
 def apply(image: Array, transforms: Transforms, **options: Option) -> Array:
     batch = np.repeat(image[None], len(np.asarray(transforms.flip)), axis=0)
     return np.asarray(ops.convert_to_numpy(Augment(**options).transform(batch, transforms)))
+
+
+def as_in_fit(layer: Augment) -> Callable[[Array, Transforms], Array]:
+    """The layer's `transform` as `fit` runs it: from within a graph on TensorFlow, so compiled."""
+    transform = layer.transform
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf  # noqa: PLC0415
+
+        transform = tf.function(transform)
+    return lambda *batch: np.asarray(ops.convert_to_numpy(transform(*batch)))
 
 
 def legacy_matrix(transform: dict[str, float], height: int, width: int) -> Array:
@@ -218,7 +229,8 @@ def test_matrix_equals_the_generators_product(**transform: float) -> None:
 @pytest.mark.parametrize("fill_mode", FILL_MODES)
 def test_composed_pictures_equal_scipy_up_to_and_beyond_the_border(fill_mode: str) -> None:
     image, transforms = photo(), random_transforms(24, seed=3)
-    ours = apply(image, stacked(transforms), fill_mode=fill_mode, fill_value=100)
+    layer = Augment(fill_mode=fill_mode, fill_value=100)
+    ours = as_in_fit(layer)(np.stack([image] * 24), stacked(transforms))
     for picture, transform in zip(ours, transforms, strict=True):
         matrix = legacy_matrix(transform, HEIGHT, WIDTH)
         expected = scipy_warp(image, matrix, SCIPY_MODES[fill_mode], cval=100)
@@ -242,10 +254,12 @@ def test_nearest_interpolation_equals_scipy() -> None:
 @pytest.mark.parametrize("fill_mode", FILL_MODES)
 def test_zero_strength_is_the_identity_to_the_bit(fill_mode: str) -> None:
     batch = np.stack([photo(seed=1), photo(seed=2)]).astype("uint8")
-    result = ops.convert_to_numpy(Augment(fill_mode=fill_mode)(batch, training=True))
-    assert result.dtype == batch.dtype
-    assert np.array_equal(result, batch)
-    nothing = affine_matrix(Transforms(*(np.repeat(v, 2) for v in one())), HEIGHT, WIDTH)
+    layer = Augment(fill_mode=fill_mode)
+    nothing_drawn = layer.draw(2)
+    for result in (layer(batch, training=True), as_in_fit(layer)(batch, nothing_drawn)):
+        assert keras.backend.standardize_dtype(result.dtype) == "uint8"
+        assert np.array_equal(ops.convert_to_numpy(result), batch)
+    nothing = affine_matrix(nothing_drawn, HEIGHT, WIDTH)
     for interpolation in INTERPOLATIONS:
         same = resample(
             batch / np.float32(7), nothing, interpolation=interpolation, fill_mode=fill_mode
