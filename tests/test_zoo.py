@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-keras = pytest.importorskip("keras")
-
-from cvlab import zoo  # noqa: E402
+from cvlab import zoo
 
 
 @pytest.fixture(scope="module")

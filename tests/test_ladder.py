@@ -1,0 +1,83 @@
+"""The ladder: every rung runs, and the figures it reports are the right ones."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from cvlab import datasets, ladder, measure, zoo
+
+TINY = ladder.Settings(
+    scratch_epochs=1,
+    augmented_epochs=1,
+    head_epochs=2,
+    views=1,
+    frozen_epochs=1,
+    tuning_epochs=1,
+    transfer_batch_size=8,
+)
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory: pytest.TempPathFactory) -> datasets.Pets:
+    return datasets.load_pets(
+        "toypets",
+        image_size=64,
+        per_class={"train": 8, "validation": 4, "test": 6},
+        cache=tmp_path_factory.mktemp("cache"),
+    )
+
+
+def test_every_rung_runs_and_only_block5_is_tuned(pets: datasets.Pets) -> None:
+    opened = []
+
+    def open_base() -> keras.Model:
+        opened.append(zoo.toy_base(64, None))
+        return opened[-1]
+
+    keras.utils.set_random_seed(3)  # `climb` sets it again before it opens the base
+    told: list[str] = []
+    runs = ladder.climb(pets, open_base, TINY, seed=3, report=lambda name, run: told.append(name))
+    assert tuple(runs) == ladder.RUNGS == tuple(told)
+    for run in runs.values():
+        assert run.right.shape == (12,) and run.right.dtype == bool
+        assert 0 <= run.train_accuracy <= 1 and run.seconds > 0
+    keras.utils.set_random_seed(3)
+    untouched = zoo.toy_base(64, None)
+    for layer in opened[0].layers:
+        before = untouched.get_layer(layer.name).get_weights()
+        moved = [not np.array_equal(a, b) for a, b in zip(layer.get_weights(), before, strict=True)]
+        assert moved == [layer.name.startswith("block5_conv")] * len(moved)
+
+
+def run(right: list[bool], seconds: float = 1.0) -> ladder.Run:
+    return ladder.Run(np.array(right), 0.9, 0.8, 3, seconds)
+
+
+def test_summary_agrees_with_the_formulas() -> None:
+    low, high = [True] * 5 + [False] * 15, [True] * 15 + [False] * 5
+    climbs = [
+        {"a": run(low, 2.0), "b": run(high)},
+        {"a": run(high, 4.0), "b": run([True] * 19 + [False])},
+    ]
+    summary = ladder.summarize(climbs)
+    assert summary["rungs"]["a"]["test_accuracies"] == [0.25, 0.75]
+    assert summary["rungs"]["a"]["seconds"] == 3.0
+    step = summary["steps"][0]
+    # Student's t with one degree of freedom: 12.706 standard errors; gains 0.5 and 0.2.
+    assert step["gain"]["value"] == pytest.approx(0.35)
+    assert step["gain"]["high"] - 0.35 == pytest.approx(12.7062 * 0.15, rel=1e-4)
+    # Ten against none: 2 / 2**10; four against none: 2 / 2**4.
+    assert step["mcnemar_p"] == pytest.approx([2 / 1024, 2 / 16])
+    assert step["better"] == ["b", "neither"]
+    text = ladder.table(json.loads(json.dumps(summary)))
+    assert measure.mean_interval([0.75, 0.95]).percent() in text
+    assert "better in 1 and worse in 0 of 2 seeds" in text
+
+
+def test_one_seed_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        ladder.main(["--seeds", "1", "--out", str(tmp_path / "x.json")])
+    assert "at least 2" in capsys.readouterr().err
