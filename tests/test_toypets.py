@@ -1,5 +1,6 @@
 """The toy pets: same bytes, safe files, no giveaway."""
 
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -192,3 +193,24 @@ PETS_PARTS = {
     "head": ("wide", "round", "tall"),
     "tail": ("slim", "hidden", "bushy"),
 }
+
+
+# --------------------------------------------------------------------------------------------
+# The same bytes everywhere
+# --------------------------------------------------------------------------------------------
+
+
+def test_the_bytes_are_those_of_this_version() -> None:
+    """No tolerance: every machine and every library version must draw these very bytes.
+
+    When the drawing changes on purpose, raise `toypets.VERSION` and note the new digest here.
+    """
+    digest = hashlib.sha256()
+    for size in (64, 150):
+        for species in (*toypets.CLASSES, *toypets.ZOO):
+            for number in range(3):
+                digest.update(toypets.draw(species, number, size=size, seed=12).tobytes())
+    assert (toypets.VERSION, digest.hexdigest()) == (
+        3,
+        "d16b44efddbac7402e7a9d9b25362b215fb2d4fed6fc5e6d3cda68e4e9488907",
+    )
