@@ -20,7 +20,9 @@ def restart(model: keras.Model, seed: int) -> None:
         seed: Seed of the new weights: the same seed gives the same weights.
     """
     keras.utils.set_random_seed(seed)
-    model.set_weights(keras.models.clone_model(model).get_weights())
+    # A twin without the compilation, which clone_model would copy and which may not be copyable.
+    twin = keras.Model(model.inputs, model.outputs)
+    model.set_weights(keras.models.clone_model(twin).get_weights())
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None:
         return

@@ -60,3 +60,10 @@ def test_a_model_without_optimizer_gets_new_weights() -> None:
     assert not np.array_equal(first, model.get_weights()[0])
     restart(model, 0)
     np.testing.assert_array_equal(first, model.get_weights()[0])
+
+
+def test_a_loss_that_keras_cannot_copy_is_no_obstacle() -> None:
+    model = network()
+    model.compile("sgd", lambda target, output: keras.ops.mean((target - output) ** 2))
+    restart(model, 0)
+    assert np.isfinite(model.fit(*data(), verbose=0).history["loss"][0])
