@@ -314,3 +314,41 @@ def matrices(
                 text = f"{round(value, 2) + 0:g}"  # + 0 turns -0.0 into 0.0
                 ax.text(column, row, text, ha="center", va="center", fontsize=7, color=ink)
     return fig
+
+
+def cubes(
+    chosen: Mapping[str, NDArray[np.bool_]], *, axes: tuple[str, str, str], alt: str
+) -> Figure:
+    """Boxes of cells seen from the front, the upper side and the right, some of them dark.
+
+    Args:
+        chosen: By title, which cells are dark; booleans of shape (deep, wide, high). Cell
+            (0, -1, -1) is the corner nearest to the reader.
+        axes: Names of the axes: along the width, into the depth, up the height.
+        alt: See `figure`.
+    """
+    fig, panels = figure(1, len(chosen), width=1.9 * len(chosen), height=2.3, alt=alt)
+    slant = np.array([0.45, 0.4])  # one cell into the depth, in cells on the page
+    for ax, (title, cells) in zip(panels[0], chosen.items(), strict=True):
+        deep, wide, high = cells.shape
+        up, right = np.array([0.0, 1.0]), np.array([1.0, 0.0])
+        faces = [(np.array([c, h]), right, up, cells[0, c, h]) for c, h in np.ndindex(wide, high)]
+        faces += [
+            (np.array([c, high]) + n * slant, right, slant, cells[n, c, -1])
+            for n, c in np.ndindex(deep, wide)
+        ]
+        faces += [
+            (np.array([wide, h]) + n * slant, slant, up, cells[n, -1, h])
+            for n, h in np.ndindex(deep, high)
+        ]
+        for corner, one, other, dark in faces:
+            outline = np.array([corner, corner + one, corner + one + other, corner + other])
+            ax.fill(*outline.T, facecolor=BLUE if dark else "white", edgecolor=MUTED, lw=0.8)
+        ax.set_title(title, loc="center")
+        ax.text(wide / 2, -0.3, axes[0], ha="center", va="top", fontsize=8)
+        ax.text(-0.3, high / 2, axes[2], ha="right", va="center", rotation=90, fontsize=8)
+        middle = np.array([wide, 0]) + deep / 2 * slant + [0.25, -0.25]
+        ax.text(*middle, axes[1], rotation=42, ha="left", va="center", fontsize=8)
+        ax.set_axis_off()
+        ax.set_aspect("equal")
+    return fig

@@ -141,3 +141,15 @@ def test_matrices_show_their_numbers_and_center_on_zero() -> None:
     (ax,) = fig.axes
     assert [text.get_text() for text in ax.texts] == ["-1", "0", "0.25", "2"]
     assert ax.images[0].get_clim() == (-2, 2)
+
+
+def test_cubes_darken_the_visible_faces_of_chosen_cells() -> None:
+    corner = np.zeros((2, 3, 4), bool)
+    corner[0, -1, -1] = True  # the one cell of which three faces show
+    fig = plots.cubes(
+        {"corner": corner, "hidden": np.zeros((2, 3, 4), bool)}, axes=("x", "y", "z"), alt="boxes"
+    )
+    for ax, expected in zip(fig.axes, (3, 0), strict=True):
+        assert len(ax.patches) == 3 * 4 + 2 * 3 + 2 * 4
+        dark = mpl.colors.to_rgba(plots.BLUE)
+        assert sum(patch.get_facecolor() == dark for patch in ax.patches) == expected
