@@ -12,19 +12,14 @@ so that nothing is made twice and nothing old is taken for new.
 """
 
 import hashlib
-import io
 import json
 import os
 import re
-import shutil
-import struct
-import warnings
 import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -33,13 +28,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import PIL
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError, features
+from PIL import features
 
-from cvlab import storage, toypets
-from cvlab.archives import MAX_MEMBER_BYTES, ArchiveError, open_archive
+from cvlab import pictures, storage, toypets
+from cvlab.archives import MAX_MEMBER_BYTES
+from cvlab.catalogue import ARCHIVE_NAMES, CLASS_NAMES, Catalogue, Picture, find_pictures
 from cvlab.storage import DatasetError, DownloadError
 
-CLASS_NAMES = ("cat", "dog")
 SPLITS = ("train", "validation", "test")
 # The lecture's: 2,000 pictures to train on, 1,000 to validate, 1,000 to test.
 LECTURE_PER_CLASS = {"train": 1000, "validation": 500, "test": 500}
@@ -53,13 +48,6 @@ MICROSOFT_PAGE = "https://www.microsoft.com/en-us/download/details.aspx?id=54765
 MICROSOFT_BYTES = 824_887_076
 MICROSOFT_SHA256 = "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9"
 KAGGLE_PAGE = "https://www.kaggle.com/c/dogs-vs-cats/data"
-ARCHIVE_NAMES = (MICROSOFT_URL.rsplit("/", 1)[1], "dogs-vs-cats.zip", "train.zip")
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
-# No others: Pillow knows formats that start other programs (EPS) or are rarely tested.
-PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-BACKGROUND = (255, 255, 255)
-MAX_PIXELS = 89_478_485  # Pillow's own limit for decompression bombs
 
 # Written into every key; to be raised when the same input shall give another result.
 _SUBSET_VERSION = 1
@@ -71,7 +59,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-# --- What there is -----------------------------------------------------------------------------
+# --- What comes out ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, order=True)
@@ -89,53 +77,6 @@ class Rejected:
     def __str__(self) -> str:
         """Return name and reason on one line."""
         return f"{self.name}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A file that claims to be a picture; it has not been opened yet.
-
-    Attributes:
-        name: Path inside the source, with forward slashes.
-        size: Size of the file in bytes.
-        checksum: CRC-32 that its archive gives for it; None for a file in a folder.
-    """
-
-    name: str
-    size: int
-    checksum: int | None
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """The pictures of a source by class. Nothing has been unpacked.
-
-    Attributes:
-        source: What the reader passed: a folder or a zip archive.
-        container: The folder or archive that holds the pictures; differs from `source` only
-            where an archive lies in another archive.
-        pictures: For `cat` and `dog` the pictures, by the last number in their names.
-        others: Names of files that are no pictures or belong to no class; never read.
-    """
-
-    source: Path
-    container: Path
-    pictures: Mapping[str, tuple[Picture, ...]]
-    others: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Return the counts on one line."""
-        counts = ", ".join(f"{len(self.pictures[name]):,} of {name}s" for name in CLASS_NAMES)
-        return f"{self.source.name}: pictures {counts}; other files {len(self.others):,}"
-
-    @contextmanager
-    def reader(self) -> Iterator[Callable[[Picture], bytes]]:
-        """Yield a function that returns the bytes of a picture; threads may share it."""
-        if self.container.is_dir():
-            yield lambda picture: (self.container / picture.name).read_bytes()
-        else:
-            with open_archive(self.container, called=str(self.source)) as archive:
-                yield lambda picture: archive.read(picture.name)
 
 
 @dataclass(frozen=True)
@@ -254,247 +195,6 @@ def _table(title: str, counts: Mapping[str, list[int]], rejected: tuple[Rejected
     return "\n".join(lines)
 
 
-# --- Find --------------------------------------------------------------------------------------
-
-_CLASS_OF_FOLDER = {f"{name}{plural}": name for name in CLASS_NAMES for plural in ("", "s")}
-_CLASS_OF_FILE = re.compile(r"^(cat|dog)s?(?![a-z])")
-
-
-def _class_of(path: PurePosixPath) -> str | None:
-    for folder in reversed(path.parts[:-1]):
-        if folder.lower() in _CLASS_OF_FOLDER:
-            return _CLASS_OF_FOLDER[folder.lower()]
-    found = _CLASS_OF_FILE.match(path.name.lower())
-    return found[1] if found else None
-
-
-def _by_number(picture: Picture) -> tuple[bool, int, str, str]:
-    """Sort `cat.9.jpg` before `cat.10.jpg`, and names without a number last."""
-    numbers = re.findall(r"[0-9]+", PurePosixPath(picture.name).stem)
-    digits = numbers[-1].lstrip("0") if numbers else ""
-    return not numbers, len(digits), digits, picture.name
-
-
-def _catalogue(source: Path, container: Path, files: Iterable[Picture]) -> Catalogue:
-    pictures: dict[str, list[Picture]] = {name: [] for name in CLASS_NAMES}
-    others = []
-    for file in files:
-        path = PurePosixPath(file.name)
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-        kind = _class_of(path)
-        if hidden or kind is None or path.suffix.lower() not in PICTURE_SUFFIXES:
-            others.append(file.name)
-        else:
-            pictures[kind].append(file)
-    return Catalogue(
-        source,
-        container,
-        {name: tuple(sorted(pictures[name], key=_by_number)) for name in CLASS_NAMES},
-        tuple(sorted(others)),
-    )
-
-
-def _files_of_folder(folder: Path) -> Iterator[Picture]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield Picture(path.relative_to(folder).as_posix(), path.stat().st_size, None)
-
-
-def _files_of_archive(archive: zipfile.ZipFile) -> list[Picture]:
-    return [
-        Picture(info.filename, info.file_size, info.CRC)
-        for info in archive.infolist()
-        if not info.is_dir()
-    ]
-
-
-def _taken_out(archive: zipfile.ZipFile, inner: Picture, cache: Path) -> Path:
-    """Return a copy in the cache of an archive that lies inside an archive.
-
-    Inside, a compressed archive can only be read from its start to its end, again for every
-    picture. The copy is the one thing that is unpacked.
-    """
-    key = _digest([inner.name, inner.size, inner.checksum])
-    folder = cache / "archives" / key
-    copy = folder / "train.zip"
-    if copy.exists():
-        return copy
-    with storage.locked(folder):
-        if copy.exists():
-            return copy
-        purpose = f"the copy of {inner.name} out of {Path(archive.filename or '').name}"
-        with storage.whole_folder(folder, inner.size, purpose) as unfinished:
-            try:
-                with (
-                    archive.open(inner.name) as packed,
-                    (unfinished / copy.name).open("wb") as stream,
-                ):
-                    shutil.copyfileobj(packed, stream, 2**20)
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-                raise ArchiveError(
-                    f"{inner.name} in {archive.filename} is damaged ({error}). Delete the archive "
-                    "and download it again."
-                ) from error
-    return copy
-
-
-def _complain_about_classes(catalogue: Catalogue) -> None:
-    counts = {name: len(catalogue.pictures[name]) for name in CLASS_NAMES}
-    missing = [name for name, count in counts.items() if not count]
-    if not missing:
-        return
-    layout = (
-        "What can be read: Kaggle's train.zip or dogs-vs-cats.zip, Microsoft's "
-        f"{ARCHIVE_NAMES[0]}, or a zip or folder with the sub-folders cat and dog or with files "
-        "named cat.*.jpg and dog.*.jpg."
-    )
-    if len(missing) == 1:
-        there = next(name for name in CLASS_NAMES if counts[name])
-        raise DatasetError(
-            f"{catalogue.source} has {counts[there]:,} pictures of {there}s and none of "
-            f"{missing[0]}s; both classes are needed. {layout}"
-        )
-    shown = ", ".join(catalogue.others[:5]) + (", …" if len(catalogue.others) > 5 else "")
-    what = f"among its {len(catalogue.others):,} files: {shown}" if shown else "it is empty"
-    raise DatasetError(
-        f"{catalogue.source} has no picture that is called or filed as a cat or a dog ({what}). "
-        f"{layout}"
-    )
-
-
-def find_pictures(source: str | Path, *, cache: str | Path | None = None) -> Catalogue:
-    """List the pictures of cats and dogs in a zip archive or folder; open none of them.
-
-    The class of a picture is the nearest folder around it called `cat`, `cats`, `dog` or `dogs`
-    (in any case), else the start of its file name. Archives are read in place; only Kaggle's
-    archive in an archive (`train.zip` in `dogs-vs-cats.zip`) is copied out of it, to the cache.
-
-    Args:
-        source: Path of a zip archive or of a folder.
-        cache: Folder for the copy of an inner archive; see `cvlab.storage.cache_root`.
-
-    Returns:
-        The pictures by class, in the order of their numbers.
-
-    Raises:
-        DatasetError: If there is nothing at `source`, or not both cats and dogs.
-        ArchiveError: If the archive is damaged or not to be trusted.
-        SpaceError: If the disk has no room for the copy.
-    """
-    source = Path(source).expanduser()
-    if source.is_dir():
-        catalogue = _catalogue(source, source, _files_of_folder(source))
-    elif source.is_file():
-        with open_archive(source) as archive:
-            files = _files_of_archive(archive)
-            catalogue = _catalogue(source, source, files)
-            inner = [file for file in files if PurePosixPath(file.name).name == "train.zip"]
-            if not any(catalogue.pictures.values()) and len(inner) == 1:
-                container = _taken_out(archive, inner[0], storage.cache_root(cache))
-                with open_archive(container, called=f"{inner[0].name} in {source}") as train:
-                    catalogue = _catalogue(source, container, _files_of_archive(train))
-    else:
-        raise DatasetError(
-            f"There is no file or folder {source.absolute()}. Pass the path of a zip archive of "
-            "cats and dogs or of a folder with the sub-folders cat and dog."
-        )
-    _complain_about_classes(catalogue)
-    return catalogue
-
-
-# --- Decode one picture ------------------------------------------------------------------------
-
-
-class _BadPictureError(Exception):
-    """A picture cannot be used; the text is the reason."""
-
-
-def _open_rgb(data: bytes) -> Image.Image:
-    """Decode a picture as a person would see it: upright, 8-bit RGB.
-
-    Raises:
-        _BadPictureError: If it cannot be decoded, with the reason.
-    """
-    if not data:
-        raise _BadPictureError("the file is empty (0 bytes)")
-    try:
-        with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
-            pixels = picture.width * picture.height
-            if pixels > MAX_PIXELS:
-                raise _BadPictureError(_too_large(picture.width, picture.height))
-            picture.load()
-            return _upright_rgb(picture)
-    except _BadPictureError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise _BadPictureError(f"more than {MAX_PIXELS:,} pixels ({error})") from error
-    except UnidentifiedImageError as error:
-        raise _BadPictureError(
-            f"no picture in a known format; the file starts with {data[:12]!r}"
-        ) from error
-    # Pillow's decoders answer damaged files with any of these, depending on where they stumble.
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        TypeError,
-        LookupError,
-        ArithmeticError,
-        EOFError,
-        struct.error,
-        zlib.error,
-    ) as error:
-        raise _BadPictureError(f"cannot be decoded: {error}") from error
-
-
-def _too_large(width: int, height: int) -> str:
-    return f"{width:,} × {height:,} pixels are more than the {MAX_PIXELS:,} allowed"
-
-
-def _upright_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "CMYK" and picture.format == "JPEG" and "adobe" not in picture.info:
-        # Pillow takes every CMYK JPEG for one of Adobe's, which store 255 for "no ink".
-        picture = ImageChops.invert(picture)
-    ImageOps.exif_transpose(picture, in_place=True)
-    if picture.mode.startswith("I"):
-        picture = _from_16_bits(picture)
-    elif picture.mode == "F":
-        raise _BadPictureError("floating-point pixels, whose black and white nobody knows")
-    if picture.has_transparency_data:
-        drawn = picture.convert("RGBA")
-        picture = Image.new("RGB", drawn.size, BACKGROUND)
-        picture.paste(drawn, mask=drawn)
-        return picture
-    return picture.convert("RGB")
-
-
-def _from_16_bits(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise _BadPictureError("32-bit pixels, whose black and white nobody knows")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings, of odd EXIF data for the most part.
-
-    What makes a picture unusable is an error, and is reported as the reason of its rejection.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        yield
-
-
-def _to_array(data: bytes, image_size: int) -> npt.NDArray[np.uint8]:
-    """Decode and resize one picture; see `decode`."""
-    # JPEG's draft mode would save a third of the time for photos of twice the size, once; the
-    # pixels would differ by up to 25 from those of everybody else's Pillow.
-    picture = _open_rgb(data)
-    resized = picture.resize((image_size, image_size), Image.Resampling.BILINEAR)
-    return np.asarray(resized, dtype=np.uint8)
-
-
 # --- Work in threads ---------------------------------------------------------------------------
 
 
@@ -511,11 +211,6 @@ def _in_threads(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _digest(content: object) -> str:
-    """Return a key of 24 hexadecimal digits for something JSON can write."""
-    return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()[:24]
 
 
 # --- Subset ------------------------------------------------------------------------------------
@@ -535,7 +230,7 @@ def _checked_per_class(per_class: Mapping[str, int] | None) -> dict[str, int]:
 
 def _fingerprints(catalogue: Catalogue) -> list[tuple[str, str]]:
     """Return name and content of every picture: its archive's CRC-32, or its SHA-256."""
-    pictures = [picture for name in CLASS_NAMES for picture in catalogue.pictures[name]]
+    found = [picture for name in CLASS_NAMES for picture in catalogue.pictures[name]]
 
     def sha256(picture: Picture) -> str:
         try:
@@ -544,10 +239,10 @@ def _fingerprints(catalogue: Catalogue) -> list[tuple[str, str]]:
             return f"unreadable, {error.errno}"  # `_checked` will reject it by name
 
     if catalogue.container.is_dir():
-        contents = list(_in_threads(sha256, pictures))
+        contents = list(_in_threads(sha256, found))
     else:
-        contents = [f"{picture.size}, {picture.checksum}" for picture in pictures]
-    return [(one.name, content) for one, content in zip(pictures, contents, strict=True)]
+        contents = [f"{picture.size}, {picture.checksum}" for picture in found]
+    return [(one.name, content) for one, content in zip(found, contents, strict=True)]
 
 
 def _in_order(pictures: tuple[Picture, ...], seed: int | None) -> list[Picture]:
@@ -592,13 +287,13 @@ def _checked(read: Callable[[Picture], bytes], picture: Picture) -> _Checked:
     data, reason = b"", None
     try:
         if picture.size > MAX_MEMBER_BYTES:
-            raise _BadPictureError(
+            raise pictures.BadPictureError(
                 f"{storage.readable_bytes(picture.size)} are more than the "
                 f"{storage.readable_bytes(MAX_MEMBER_BYTES)} allowed"
             )
         data = read(picture)
-        _open_rgb(data)
-    except _BadPictureError as error:
+        pictures.open_rgb(data)
+    except pictures.BadPictureError as error:
         reason = str(error)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         reason = f"damaged in its archive: {error}"
@@ -641,7 +336,7 @@ def _write_subset(
     found: dict[str, list[tuple[str, Entry]]] = {}
     total = len(CLASS_NAMES) * len(places)
     bar = storage.progress_bar(total, "Choosing pictures", unit="picture")
-    with catalogue.reader() as read, bar, _quiet_pillow():
+    with catalogue.reader() as read, bar, pictures.quiet_pillow():
         for label, name in enumerate(CLASS_NAMES):
             files = _file_names(catalogue.pictures[name])
             for split in SPLITS:
@@ -758,7 +453,7 @@ def make_subset(
     """
     wanted = _checked_per_class(per_class)
     total = sum(wanted.values())
-    key = _digest([_SUBSET_VERSION, wanted, seed, _fingerprints(catalogue)])
+    key = storage.key_of([_SUBSET_VERSION, wanted, seed, _fingerprints(catalogue)])
     folder = storage.cache_root(cache) / "subsets" / key
     subset = _subset_in(folder, catalogue.source.name)
     if subset is not None:
@@ -806,7 +501,7 @@ def _arrays_in(folder: Path, subset: Subset, image_size: int) -> dict[str, Split
 
 def _write_arrays(subset: Subset, image_size: int, folder: Path) -> None:
     total = sum(map(len, subset.splits.values()))
-    with storage.progress_bar(total, "Decoding", unit="picture") as bar, _quiet_pillow():
+    with storage.progress_bar(total, "Decoding", unit="picture") as bar, pictures.quiet_pillow():
         for split, entries in subset.splits.items():
 
             def pixels(entry: Entry, split: str = split) -> npt.NDArray[np.uint8]:
@@ -817,7 +512,7 @@ def _write_arrays(subset: Subset, image_size: int, folder: Path) -> None:
                         f"{file} is no longer the picture that was put there. Delete the folder "
                         f"{subset.folder} and run this again."
                     )
-                return _to_array(data, image_size)
+                return pictures.to_array(data, image_size)
 
             # Written from start to end: a full disk is then an error that can be reported,
             # which it is not for a memory-mapped file.
@@ -868,15 +563,15 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
         split: [[entry.file, entry.label, entry.sha256] for entry in entries]
         for split, entries in subset.splits.items()
     }
-    folder = storage.cache_root(cache) / "arrays" / _digest([versions, image_size, digests])
+    folder = storage.cache_root(cache) / "arrays" / storage.key_of([versions, image_size, digests])
     arrays = _arrays_in(folder, subset, image_size)
     if arrays is None:
         with storage.locked(folder):
             arrays = _arrays_in(folder, subset, image_size)
             if arrays is None:
-                pictures = sum(map(len, subset.splits.values()))
-                needed = pictures * image_size * image_size * 3
-                purpose = f"decoding {pictures:,} pictures at {image_size} × {image_size} pixels"
+                count = sum(map(len, subset.splits.values()))
+                needed = count * image_size * image_size * 3
+                purpose = f"decoding {count:,} pictures at {image_size} × {image_size} pixels"
                 with storage.whole_folder(folder, needed, purpose) as unfinished:
                     _write_arrays(subset, image_size, unfinished)
                 arrays = _arrays_in(folder, subset, image_size)
@@ -911,7 +606,7 @@ def _microsoft(downloads: Path) -> Path:
 def _drawn(count: int, image_size: int, seed: int, cache: Path) -> Path:
     # The drawing code itself is part of the key: when it changes, so do the pictures.
     code = hashlib.sha256(Path(toypets.__file__).read_bytes()).hexdigest()
-    key = _digest([code, np.__version__, PIL.__version__, count, image_size, seed])
+    key = storage.key_of([code, np.__version__, PIL.__version__, count, image_size, seed])
     folder = cache / "drawn" / key / "toypets"
     if not folder.is_dir():
         with storage.locked(folder):

@@ -9,6 +9,7 @@ thing makes the second caller wait for the first.
 import errno
 import hashlib
 import http.client
+import json
 import os
 import shutil
 import sys
@@ -185,6 +186,11 @@ def whole_folder(target: Path, needed: int, purpose: str) -> Iterator[Path]:
     finally:
         if unfinished.exists():
             shutil.rmtree(unfinished)
+
+
+def key_of(content: object) -> str:
+    """Return a key of 24 hexadecimal digits for something JSON can write."""
+    return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()[:24]
 
 
 def sha256_of(file: Path) -> str:

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageDraw
 
-from cvlab import datasets, storage
+from cvlab import datasets, pictures, storage
 from cvlab.archives import ArchiveError
-from cvlab.datasets import decode, find_pictures, load_pets, locate, make_subset
+from cvlab.catalogue import find_pictures
+from cvlab.datasets import decode, load_pets, locate, make_subset
 from cvlab.storage import DatasetError, DownloadError, SpaceError
 
 TINY = {"train": 3, "validation": 2, "test": 1}
@@ -601,16 +602,18 @@ print(hashlib.sha256(pets.train.images.tobytes() + pets.test.images.tobytes()).h
 
 KILLED = """
 import os, signal, sys
-from cvlab import datasets
-calls, step, after = 0, sys.argv[2], int(sys.argv[3])
-work = getattr(datasets, step)
+from cvlab import datasets, pictures
+calls, after = 0, int(sys.argv[3])
+module, step = sys.argv[2].split(".")
+module = {"datasets": datasets, "pictures": pictures}[module]
+work = getattr(module, step)
 def counted(*arguments):
     global calls
     calls += 1
     if calls == after:
         os.kill(os.getpid(), signal.SIGKILL)
     return work(*arguments)
-setattr(datasets, step, counted)
+setattr(module, step, counted)
 counts = {"train": 100, "validation": 50, "test": 50}
 datasets.load_pets(sys.argv[1], image_size=64, per_class=counts)
 """
@@ -627,7 +630,8 @@ def many(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("step", "after", "left"), [("_checked", 250, []), ("_to_array", 250, ["subsets"])]
+    ("step", "after", "left"),
+    [("datasets._checked", 250, []), ("pictures.to_array", 250, ["subsets"])],
 )
 def test_killed_run(tmp_path: Path, cache: Path, step: str, after: int, left: list[str]) -> None:
     source = many(tmp_path / "p.zip")
@@ -668,12 +672,20 @@ def test_two_processes_at_once(tmp_path: Path, cache: Path) -> None:
     assert len(finished(cache / "subsets")) == len(finished(cache / "arrays")) == 1
 
 
-@pytest.mark.parametrize(("step", "kind"), [("_checked", "subsets"), ("_to_array", "arrays")])
+@pytest.mark.parametrize(
+    ("module", "step", "kind"),
+    [(datasets, "_checked", "subsets"), (pictures, "to_array", "arrays")],
+)
 def test_disk_fills_up(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, step: str, kind: str
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    step: str,
+    kind: str,
 ) -> None:
     source = zip_of(tmp_path / "train.zip", kaggle())
-    work, calls = getattr(datasets, step), []
+    work, calls = getattr(module, step), []
 
     def full(*arguments: object) -> object:
         calls.append(arguments)
@@ -681,11 +693,11 @@ def test_disk_fills_up(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return work(*arguments)
 
-    monkeypatch.setattr(datasets, step, full)
+    monkeypatch.setattr(module, step, full)
     with pytest.raises(SpaceError, match="Nothing half-written was left behind"):
         tiny(source)
     assert finished(cache / kind) == []
-    monkeypatch.setattr(datasets, step, work)
+    monkeypatch.setattr(module, step, work)
     tiny(source)
 
 
@@ -865,7 +877,7 @@ def test_black_and_white(tmp_path: Path) -> None:
 def test_decoding_equals_pillow_by_hand(height: int, width: int, size: int, quality: int) -> None:
     data = encode(Image.fromarray(noise(height, width, seed=height)), quality=quality)
     by_hand = Image.open(io.BytesIO(data)).resize((size, size), Image.Resampling.BILINEAR)
-    assert np.array_equal(datasets._to_array(data, size), np.asarray(by_hand))
+    assert np.array_equal(pictures.to_array(data, size), np.asarray(by_hand))
 
 
 def triangle_weights(old: int, new: int) -> npt.NDArray[np.float64]:
