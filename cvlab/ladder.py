@@ -15,9 +15,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,9 +57,9 @@ class Settings:
         transfer_batch_size: Pictures a step above the freeze boundary.
     """
 
-    scratch_epochs: int = 15
-    augmented_epochs: int = 30
-    scratch_rate: float = 3e-4
+    scratch_epochs: int = 14
+    augmented_epochs: int = 24
+    scratch_rate: float = 1e-3
     head_epochs: int = 20
     head_rate: float = 3e-4
     views: int = 4
@@ -88,6 +88,36 @@ class Run:
     validation_accuracy: float
     overfits_from: int | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pictures, or what a part of a network makes of them, and labels, by split.
+
+    Attributes:
+        inputs: For "train", "validation" and "test", (n, height, width, channels).
+        labels: For each, (n,) float32, 0 for a cat and 1 for a dog.
+    """
+
+    inputs: dict[str, NDArray[Any]]
+    labels: dict[str, NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, pets: datasets.Pets) -> Data:
+        """Take the pictures out of a data set."""
+        splits = {"train": pets.train, "validation": pets.validation, "test": pets.test}
+        return cls(
+            {name: np.asarray(split.images) for name, split in splits.items()},
+            {name: split.labels.astype(np.float32) for name, split in splits.items()},
+        )
+
+    def through(self, network: keras.Model) -> Data:
+        """Compute what a network makes of every split."""
+        outputs = {
+            name: network.predict(inputs, batch_size=200, verbose=0)
+            for name, inputs in self.inputs.items()
+        }
+        return Data(outputs, self.labels)
 
 
 def augmentation(seed: int) -> Augment:
@@ -121,140 +151,133 @@ def _compile(model: keras.Model, rate: float) -> keras.Model:
     return model
 
 
-def _right(
-    model: keras.Model, inputs: NDArray[Any], labels: NDArray[np.uint8]
-) -> NDArray[np.bool_]:
-    scores = model.predict(inputs, batch_size=200, verbose=0)
-    right: NDArray[np.bool_] = (np.ravel(scores) > 0.5) == (labels == 1)
-    return right
-
-
 def _run(
     model: keras.Model,
-    inputs: Mapping[str, NDArray[Any]],
-    pets: datasets.Pets,
-    fit: Callable[[], keras.callbacks.History],
+    data: Data,
+    *,
+    epochs: int,
+    batch_size: int,
+    train: tuple[NDArray[Any], NDArray[np.float32]] | None = None,
 ) -> Run:
-    """Train by calling `fit`, and test on each split's inputs, pictures or features of them."""
+    """Train on the training split, or on `train` in its place, and test on every split."""
+    x, y = train or (data.inputs["train"], data.labels["train"])
     start = time.perf_counter()
-    history = fit().history
+    history = model.fit(
+        x,
+        y,
+        batch_size=batch_size,
+        epochs=epochs,
+        validation_data=(data.inputs["validation"], data.labels["validation"]),
+        verbose=0,
+    ).history
     seconds = time.perf_counter() - start
     right = {
-        name: _right(model, inputs[name], getattr(pets, name).labels)
-        for name in ("train", "validation", "test")
+        name: (np.ravel(model.predict(inputs, batch_size=200, verbose=0)) > 0.5)
+        == (data.labels[name] == 1)
+        for name, inputs in data.inputs.items()
     }
-    losses = history["val_loss"]
-    lowest = int(np.argmin(losses)) + 1
+    lowest = int(np.argmin(history["val_loss"])) + 1
     return Run(
         right=right["test"],
         train_accuracy=float(right["train"].mean()),
         validation_accuracy=float(right["validation"].mean()),
-        overfits_from=lowest if lowest < len(losses) else None,
+        overfits_from=lowest if lowest < epochs else None,
         seconds=seconds,
     )
 
 
-def climb(
-    pets: datasets.Pets,
-    open_base: Callable[[], keras.Model],
-    settings: Settings,
-    seed: int,
-    *,
-    report: Callable[[str, Run], None] = lambda name, run: None,
-) -> dict[str, Run]:
-    """Train and test every rung once.
+def train_from_scratch(data: Data, settings: Settings, seed: int) -> Iterator[tuple[str, Run]]:
+    """Climb the first three rungs: the small convnet, with augmentation, with dropout too.
 
     Args:
-        pets: The pictures.
-        open_base: Gives a fresh base with its pretrained weights, blocks named as VGG16's.
+        data: The pictures.
         settings: How to train.
         seed: Of the initial weights, the order of the pictures and the augmentation.
-        report: Called after each rung with its name and result.
 
-    Returns:
-        The runs by rung, in the order of `RUNGS`.
+    Yields:
+        Name and result of each rung.
     """
-    runs: dict[str, Run] = {}
-    size = pets.train.images.shape[1]
-    pictures = {
-        name: np.asarray(getattr(pets, name).images) for name in ("train", "validation", "test")
-    }
-    labels = {
-        name: getattr(pets, name).labels.astype(np.float32)
-        for name in ("train", "validation", "test")
-    }
-
-    def keep(name: str, run: Run) -> None:
-        runs[name] = run
-        report(name, run)
-
-    def fit(
-        model: keras.Model,
-        inputs: Mapping[str, NDArray[Any]],
-        epochs: int,
-        batch_size: int,
-        train: tuple[NDArray[Any], NDArray[np.float32]] | None = None,
-    ) -> Run:
-        x, y = train or (inputs["train"], labels["train"])
-        held_out = inputs["validation"], labels["validation"]
-        return _run(
-            model,
-            inputs,
-            pets,
-            lambda: model.fit(
-                x, y, batch_size=batch_size, epochs=epochs, validation_data=held_out, verbose=0
-            ),
-        )
-
+    size = data.inputs["train"].shape[1]
     for name, dropout, augment, epochs in (
-        ("from scratch", 0.0, None, settings.scratch_epochs),
-        ("+ augmentation", 0.0, augmentation(seed), settings.augmented_epochs),
-        ("+ dropout", 0.5, augmentation(seed), settings.augmented_epochs),
+        (RUNGS[0], 0.0, None, settings.scratch_epochs),
+        (RUNGS[1], 0.0, augmentation(seed), settings.augmented_epochs),
+        (RUNGS[2], 0.5, augmentation(seed), settings.augmented_epochs),
     ):
         keras.utils.set_random_seed(seed)
         network = zoo.small_cnn(size, dropout=dropout, augmentation=augment)
         _compile(network, settings.scratch_rate)
-        keep(name, fit(network, pictures, epochs, settings.batch_size))
+        yield name, _run(network, data, epochs=epochs, batch_size=settings.batch_size)
 
+
+def transfer(
+    data: Data, base: keras.Model, settings: Settings, seed: int
+) -> Iterator[tuple[str, Run]]:
+    """Climb the last three rungs: features of the base, with augmentation, fine-tuning of block 5.
+
+    Args:
+        data: The pictures.
+        base: With its pretrained weights, blocks named as VGG16's; its block 5 is changed.
+        settings: How to train.
+        seed: Of the heads' weights, the order of the pictures and the augmentation.
+
+    Yields:
+        Name and result of each rung.
+    """
     keras.utils.set_random_seed(seed)
-    base = open_base()
     boundary = base.get_layer("block4_pool").output
     lower = keras.Model(base.inputs[0], boundary)
     upper = keras.Model(boundary, base.output, name="block5")
-    cut = {name: lower.predict(x, batch_size=200, verbose=0) for name, x in pictures.items()}
-    features = {name: upper.predict(x, batch_size=200, verbose=0) for name, x in cut.items()}
+    cut = data.through(lower)
+    features = cut.through(upper)
+    batch_size = settings.transfer_batch_size
     extraction = _compile(head(), settings.head_rate)
-    batch = settings.transfer_batch_size
-    keep("feature extraction", fit(extraction, features, settings.head_epochs, batch))
+    yield (
+        RUNGS[3],
+        _run(extraction, features, epochs=settings.head_epochs, batch_size=batch_size),
+    )
 
-    augment = augmentation(seed)
-    views = [cut["train"]]
+    augment, pictures = augmentation(seed), data.inputs["train"]
+    views = [cut.inputs["train"]]
     for _ in range(settings.views):
         changed = [
-            keras.ops.convert_to_numpy(augment(pictures["train"][k : k + 200], training=True))
-            for k in range(0, len(pictures["train"]), 200)
+            keras.ops.convert_to_numpy(augment(pictures[k : k + 200], training=True))
+            for k in range(0, len(pictures), 200)
         ]
         views.append(lower.predict(np.concatenate(changed), batch_size=200, verbose=0))
     seen = np.concatenate(views)
-    answers = np.tile(labels["train"], len(views))
-    classifier = _compile(head(), settings.head_rate)
+    answers = np.tile(data.labels["train"], len(views))
     seen_features = upper.predict(seen, batch_size=200, verbose=0)
-    keep(
-        "frozen base + augmentation",
-        fit(classifier, features, settings.frozen_epochs, batch, (seen_features, answers)),
+    classifier = _compile(head(), settings.head_rate)
+    yield (
+        RUNGS[4],
+        _run(
+            classifier,
+            features,
+            epochs=settings.frozen_epochs,
+            batch_size=batch_size,
+            train=(seen_features, answers),
+        ),
     )
 
-    tuned = keras.Sequential([keras.Input(cut["train"].shape[1:]), upper, classifier])
+    tuned = keras.Sequential([keras.Input(seen.shape[1:]), upper, classifier])
     _compile(tuned, settings.tuning_rate)
-    keep("fine-tuning", fit(tuned, cut, settings.tuning_epochs, batch, (seen, answers)))
-    return runs
+    yield (
+        RUNGS[5],
+        _run(
+            tuned,
+            cut,
+            epochs=settings.tuning_epochs,
+            batch_size=batch_size,
+            train=(seen, answers),
+        ),
+    )
 
 
 def summarize(climbs: Sequence[Mapping[str, Run]]) -> dict[str, Any]:
     """Gather several seeds' runs: means with intervals, and each rung against the one before.
 
     Args:
-        climbs: What `climb` returned, one for each seed, at least two.
+        climbs: The runs by rung, one mapping for each seed, at least two.
 
     Returns:
         "rungs": by name the test accuracies, their mean with its 95 % interval (Student's t over
@@ -322,40 +345,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--pictures", type=int, default=0, help="seed of the pictures; tune on another than 0"
     )
+    parser.add_argument(
+        "--transfer-only", action="store_true", help="leave the three rungs from scratch out"
+    )
     options = parser.parse_args(arguments)
     if options.seeds < 2:
         parser.error("--seeds must be at least 2: one run has no spread")
     profile = profiles.get("quick")
-
-    def open_base() -> keras.Model:
-        return zoo.load_base("toy", profile.image_size, options.base or "pretrained")
-
-    settings = Settings(batch_size=profile.batch_size, scratch_rate=profile.learning_rate)
-    pets = datasets.load_pets(
-        profile.source,
-        image_size=profile.image_size,
-        per_class=profile.per_class,
-        seed=options.pictures,
+    settings = Settings(
+        batch_size=profile.batch_size,
+        scratch_rate=profile.learning_rate,
+        scratch_epochs=profile.baseline_epochs,
     )
-    climbs = []
+    data = Data.of(
+        datasets.load_pets(
+            profile.source,
+            image_size=profile.image_size,
+            per_class=profile.per_class,
+            seed=options.pictures,
+        )
+    )
+    climbs: list[dict[str, Run]] = []
     for seed in range(options.seeds):
-
-        def report(name: str, run: Run, seed: int = seed) -> None:
+        base = zoo.load_base("toy", profile.image_size, options.base or "pretrained")
+        climbs.append({})
+        for name, run in chain(
+            () if options.transfer_only else train_from_scratch(data, settings, seed),
+            transfer(data, base, settings, seed),
+        ):
+            climbs[-1][name] = run
             print(
                 f"seed {seed}  {name:28} test {100 * run.right.mean():.1f} %  train "
                 f"{100 * run.train_accuracy:.1f} %  {run.seconds:.0f} s",
                 flush=True,
             )
-
-        climbs.append(climb(pets, open_base, settings, seed, report=report))
-    summary = {
-        "profile": profile.name,
-        "pictures_seed": options.pictures,
-        "settings": asdict(settings),
-        **summarize(climbs),
-    }
-    if options.out:
-        options.out.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        if seed == 0:
+            continue
+        # After every seed, so that a run that is stopped leaves what it has measured.
+        summary = {
+            "profile": profile.name,
+            "pictures_seed": options.pictures,
+            "seeds": seed + 1,
+            "settings": asdict(settings),
+            **summarize(climbs),
+        }
+        if options.out:
+            options.out.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print(table(summary))
     return 0
 

@@ -24,6 +24,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from cvlab import measure, toypets, zoo
+from cvlab.augment import Augment
 
 PARTS: Final = ("ears", "muzzle", "pupils", "nose", "mouth", "whiskers", "head", "tail")
 
@@ -36,10 +37,13 @@ class Recipe:
         image_size: Height and width of the pictures in pixels.
         per_species: Training pictures of each species of the zoo.
         held_out: Pictures of each species kept for the accuracy in the record.
-        epochs: Passes over the training pictures.
+        epochs: Passes over the training pictures as they are. Augmentation from the start would
+            keep the network at chance for much longer.
+        augmented_epochs: Passes over them and an augmented copy of each, with new classifiers.
         batch_size: Pictures a step.
-        learning_rate: Adam's highest step size; it warms up for a twentieth of the training and
-            then falls to nothing along a cosine.
+        learning_rate: Adam's highest step size; in both phases it warms up for a twentieth of the
+            steps and then falls to nothing along a cosine.
+        augmented_rate: The same in the second phase.
         part_weight: Weight of the loss on each part's kind; the loss on the species weighs 1.
         seed: Of the pictures, the initialisation and the order.
     """
@@ -48,8 +52,10 @@ class Recipe:
     per_species: int = 1400
     held_out: int = 100
     epochs: int = 8
+    augmented_epochs: int = 3
     batch_size: int = 64
     learning_rate: float = 1.5e-3
+    augmented_rate: float = 1e-3
     part_weight: float = 0.5
     seed: int = 1
 
@@ -95,6 +101,64 @@ def kinds() -> dict[str, list[str]]:
     }
 
 
+def augmented(pictures: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """Turn, shift and zoom every picture once, (n, size, size, 3) uint8."""
+    augment = Augment(
+        rotation_range=40,
+        width_shift_range=0.1,
+        height_shift_range=0.1,
+        zoom_range=0.2,
+        seed=seed,
+    )
+    changed = np.empty_like(pictures)
+    for k in range(0, len(pictures), 200):
+        batch = augment(pictures[k : k + 200], training=True)
+        changed[k : k + 200] = keras.ops.convert_to_numpy(batch)
+    return changed
+
+
+def train(
+    base: keras.Model,
+    pictures: NDArray[np.uint8],
+    labels: dict[str, NDArray[np.int32]],
+    recipe: Recipe,
+    *,
+    epochs: int,
+    rate: float,
+    verbose: int | str = "auto",
+) -> keras.Model:
+    """Train a base under new classifiers, one for the species and one for each part.
+
+    Args:
+        base: Changed in place.
+        pictures: (n, size, size, 3) uint8.
+        labels: By task, (n,) int32.
+        recipe: Gives the batch size and the parts' weight.
+        epochs: Passes over the pictures, each mirrored by lot.
+        rate: Adam's highest step size.
+        verbose: As Keras's `fit` takes it.
+
+    Returns:
+        The base with its classifiers: logits by task.
+    """
+    mirrored = layers.RandomFlip("horizontal")(base.inputs[0])
+    features = layers.GlobalAveragePooling2D()(base(mirrored))
+    tasks = {name: layers.Dense(len(names), name=name)(features) for name, names in kinds().items()}
+    model = keras.Model(base.inputs[0], tasks)
+    steps = epochs * -(-len(pictures) // recipe.batch_size)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 20, steps - steps // 20, warmup_target=rate, warmup_steps=steps // 20
+    )
+    model.compile(
+        keras.optimizers.Adam(schedule),
+        {name: keras.losses.SparseCategoricalCrossentropy(from_logits=True) for name in tasks},
+        loss_weights={name: 1.0 if name == "species" else recipe.part_weight for name in tasks},
+        metrics={"species": "accuracy"},
+    )
+    model.fit(pictures, labels, batch_size=recipe.batch_size, epochs=epochs, verbose=verbose)
+    return model
+
+
 def pretrain(recipe: Recipe, *, verbose: int | str = "auto") -> tuple[keras.Model, dict[str, Any]]:
     """Train the base on the toy zoo.
 
@@ -110,48 +174,52 @@ def pretrain(recipe: Recipe, *, verbose: int | str = "auto") -> tuple[keras.Mode
     keras.utils.set_random_seed(recipe.seed)
     size, seed = recipe.image_size, recipe.seed
     pictures, labels = zoo_pictures(range(recipe.per_species), size=size, seed=seed)
-    unseen = range(recipe.per_species, recipe.per_species + recipe.held_out)
-    held_out, held_out_labels = zoo_pictures(unseen, size=size, seed=seed)
-
     base = zoo.toy_base(size, weights=None)
-    mirrored = layers.RandomFlip("horizontal")(base.inputs[0])
-    features = layers.GlobalAveragePooling2D()(base(mirrored))
-    tasks = {name: layers.Dense(len(names), name=name)(features) for name, names in kinds().items()}
-    model = keras.Model(base.inputs[0], tasks)
-    steps = recipe.epochs * -(-len(pictures) // recipe.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(
-        recipe.learning_rate / 20,
-        steps - steps // 20,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=steps // 20,
+    train(
+        base,
+        pictures,
+        labels,
+        recipe,
+        epochs=recipe.epochs,
+        rate=recipe.learning_rate,
+        verbose=verbose,
     )
-    model.compile(
-        keras.optimizers.Adam(rate),
-        {name: keras.losses.SparseCategoricalCrossentropy(from_logits=True) for name in tasks},
-        loss_weights={name: 1.0 if name == "species" else recipe.part_weight for name in tasks},
-        metrics={"species": "accuracy"},
+    model = train(
+        base,
+        np.concatenate([pictures, augmented(pictures, seed)]),
+        {name: np.tile(values, 2) for name, values in labels.items()},
+        recipe,
+        epochs=recipe.augmented_epochs,
+        rate=recipe.augmented_rate,
+        verbose=verbose,
     )
-    model.fit(pictures, labels, batch_size=recipe.batch_size, epochs=recipe.epochs, verbose=verbose)
+    return base, record_of(model, base, recipe, time.perf_counter() - start)
+
+
+def record_of(
+    model: keras.Model, base: keras.Model, recipe: Recipe, seconds: float
+) -> dict[str, Any]:
+    """Test the trained network on the held-out pictures, and write down how it came about."""
+    unseen = range(recipe.per_species, recipe.per_species + recipe.held_out)
+    held_out, answers = zoo_pictures(unseen, size=recipe.image_size, seed=recipe.seed)
     guesses = model.predict(held_out, batch_size=256, verbose=0)
     accuracies = {
-        name: measure.accuracy(np.argmax(guesses[name], axis=-1), held_out_labels[name])
-        for name in tasks
+        name: measure.accuracy(np.argmax(guesses[name], axis=-1), answers[name]) for name in answers
     }
-    record = {
+    return {
         "command": "python -m cvlab.pretrain",
         "recipe": asdict(recipe),
         "toypets_version": toypets.VERSION,
         "species": list(toypets.ZOO),
-        "training_pictures": len(pictures),
+        "training_pictures": recipe.per_species * len(toypets.ZOO),
         "held_out_pictures": len(held_out),
         "held_out_accuracy": asdict(accuracies["species"]),
         "held_out_accuracy_of_parts": {part: round(accuracies[part].value, 4) for part in PARTS},
         "parameters": base.count_params(),
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(seconds, 1),
         "backend": keras.backend.backend(),
         "versions": {name: version(name) for name in ("keras", "tensorflow", "numpy")},
     }
-    return base, record
 
 
 def save(base: keras.Model, record: dict[str, Any], path: Path) -> None:
@@ -180,6 +248,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--per-species", type=int, default=usual.per_species)
     parser.add_argument("--held-out", type=int, default=usual.held_out)
     parser.add_argument("--epochs", type=int, default=usual.epochs)
+    parser.add_argument("--augmented-epochs", type=int, default=usual.augmented_epochs)
     parser.add_argument("--seed", type=int, default=usual.seed)
     parser.add_argument("--out", type=Path, default=zoo.TOY_WEIGHTS)
     options = parser.parse_args(arguments)
@@ -187,6 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
         per_species=options.per_species,
         held_out=options.held_out,
         epochs=options.epochs,
+        augmented_epochs=options.augmented_epochs,
         seed=options.seed,
     )
     base, record = pretrain(recipe, verbose=2)
