@@ -1,0 +1,338 @@
+"""What a network sees: its filters, its feature maps, and where it looked (Grad-CAM).
+
+All of it works on any Keras model that maps pictures to something: sequential, functional or
+subclassed, with other models inside, with preprocessing or augmentation in front. Pictures go in
+as the model takes them, here uint8; models run in inference mode and are left as they were.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Final
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from scipy import ndimage
+
+from cvlab.gradients import Probe, gradients
+
+Tensor = Any  # Keras has no type for a tensor of whichever backend runs.
+
+_CONVOLUTIONS: Final = (
+    layers.Conv2D,
+    layers.DepthwiseConv2D,
+    layers.SeparableConv2D,
+    layers.Conv2DTranspose,
+)
+_POOLINGS: Final = (layers.MaxPooling2D, layers.AveragePooling2D)
+
+
+def filters(model: keras.Model, layer_name: str | None = None) -> NDArray[np.float32]:
+    """Kernels of a convolution as pictures.
+
+    Each filter is scaled by its own largest magnitude, symmetrically: 0.5 is a weight of zero, 1
+    the filter's largest magnitude, 0 the same magnitude with a minus. So brightness compares
+    weights within a filter, not between filters.
+
+    Args:
+        model: A built model.
+        layer_name: Name of a convolution; by default the model's first.
+
+    Returns:
+        Float32 in 0..1, shape (filters, height, width, channels of the input): for a first layer
+        on color pictures (filters, height, width, 3), to be shown as color pictures; in deeper
+        layers each channel is a gray picture of its own. A depthwise kernel has one filter of one
+        channel for each of its outputs.
+
+    Raises:
+        ValueError: If there is no such layer, or it is no convolution, or it has no weights yet.
+    """
+    found = _layers(model)
+    name = layer_name or next(iter(_of_kind(found, _CONVOLUTIONS, model)))
+    layer = _named(found, name, model)
+    if not isinstance(layer, _CONVOLUTIONS):
+        raise ValueError(
+            f"{name} is a {type(layer).__name__} and has no filters: name one of the convolutions "
+            f"{', '.join(_of_kind(found, _CONVOLUTIONS, model))}"
+        )
+    if not layer.built:
+        raise ValueError(f"{name} has no weights yet: build {model.name}, or call it on a picture")
+    # The spatial half of a separable convolution has the layout of a depthwise one.
+    kernel = layer.depthwise_kernel if isinstance(layer, layers.SeparableConv2D) else layer.kernel
+    weights = _array(kernel)
+    if isinstance(layer, layers.DepthwiseConv2D | layers.SeparableConv2D):
+        pictures = weights.reshape(*weights.shape[:2], 1, -1).transpose(3, 0, 1, 2)
+    elif isinstance(layer, layers.Conv2DTranspose):
+        pictures = weights.transpose(2, 0, 1, 3)
+    else:
+        pictures = weights.transpose(3, 0, 1, 2)
+    most = np.abs(pictures).max(axis=(1, 2, 3), keepdims=True)
+    return np.asarray(0.5 + 0.5 * pictures / np.where(most > 0, most, 1), dtype=np.float32)
+
+
+def feature_maps(
+    model: keras.Model, images: ArrayLike, layer_names: Sequence[str] | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """What chosen layers put out for a batch of pictures, from one forward pass.
+
+    Args:
+        model: The model. Its own activation, where a convolution has one, is part of the map.
+        images: Pictures as the model takes them, shape (N, H, W, channels), one batch.
+        layer_names: Layers whose output is a feature map; by default all convolutions and
+            poolings. The layers of a model inside the model go by their own name; if that occurs
+            twice, by their path, such as "base/conv2d".
+
+    Returns:
+        Float32 arrays (N, h, w, C) by the layer's name, in the order in which the layers ran.
+
+    Raises:
+        ValueError: If there is no such layer, it did not run or ran more than once, or its output
+            is no feature map.
+    """
+    found = _layers(model)
+    names = list(_of_kind(found, _CONVOLUTIONS + _POOLINGS, model))
+    if layer_names is not None:
+        names = list(layer_names)
+    maps, _ = _outputs(model, images, {name: _named(found, name, model) for name in names})
+    for name, output in maps.items():
+        _check_feature_map(name, output)
+    return maps
+
+
+def grad_cam(
+    model: keras.Model,
+    images: ArrayLike,
+    layer_name: str | None = None,
+    target: int | Sequence[int] | None = None,
+) -> NDArray[np.float32]:
+    """Where a feature map spoke for a class (Selvaraju et al. 2017, "Grad-CAM", ICCV).
+
+    Each channel of the feature map is weighted by the mean over positions of the derivative of
+    the class's logit for it; the weighted sum, cut off at zero, is the heatmap.
+
+    Args:
+        model: A classifier that ends in one sigmoid unit, in softmax, or in logits.
+        images: Pictures as the model takes them, shape (N, H, W, channels), one batch.
+        layer_name: Layer with the feature map; by default the last convolution. In a network of
+            parallel branches name the layer that joins them.
+        target: The class to explain, for all pictures or one each; by default the class the model
+            predicts. With one output, class 1 is the logit and class 0 its negative.
+
+    Returns:
+        Float32 (N, h, w) at the size of the feature map. Each heatmap is divided by its largest
+        value, so it runs from 0 to 1; it is 0 everywhere where nothing spoke for the class.
+        Heatmaps of different pictures therefore cannot be compared in strength.
+
+    Raises:
+        ValueError: If the layer's output is no feature map, the model does not end in logits of
+            classes, or there is no such class.
+    """
+    found = _layers(model)
+    name = layer_name or list(_of_kind(found, _CONVOLUTIONS, model))[-1]
+    watched = _named(found, name, model)
+    last_name, last = list(found.items())[-1]
+    seen, prediction = _outputs(model, images, {name: watched, last_name: last})
+    _check_feature_map(name, seen[name])
+    if prediction.ndim != 2 or not np.array_equal(seen[last_name], prediction):
+        raise ValueError(
+            f"{model.name} does not end in a layer with one number for each class (its output has "
+            f"shape {prediction.shape}, its last layer is {last_name}): Grad-CAM needs a classifier"
+        )
+
+    def logits(maps: Tensor) -> Tensor:
+        # The pictures go in again, for what passes the layer by on a shortcut.
+        calls = {watched: lambda *_, **__: maps, last: _without_activation(last_name, last)}
+        with _calling(calls):
+            return _run(model, images)
+
+    # The logit, not the probability: where the network is sure, the sigmoid is flat, and its
+    # derivative p (1 - p), which multiplies the whole gradient, fades to rounding error. Softmax
+    # also mixes in the other classes' logits, so that a map would show what speaks against them.
+    batch, outputs = prediction.shape
+    inputs = keras.Input(seen[name].shape[1:])
+    rest = layers.Lambda(logits, output_shape=(outputs,), name="rest_of_the_network")
+    twin = keras.Model(inputs, rest(Probe(batch)(inputs)))
+    directions = _directions(prediction, last, target)
+    (gradient,) = gradients(
+        twin, seen[name], directions, lambda direction, logit: ops.sum(direction * logit)
+    ).values()
+
+    weights = gradient.mean(axis=(1, 2))
+    heat: NDArray[np.float32] = np.einsum("nhwc,nc->nhw", seen[name], weights).clip(min=0)
+    most = heat.max(axis=(1, 2), keepdims=True)
+    return np.asarray(heat / np.where(most > 0, most, 1), dtype=np.float32)
+
+
+def overlay(image: ArrayLike, heatmap: ArrayLike) -> NDArray[np.uint8]:
+    """A picture with its heatmap, readable without color.
+
+    Heat is brightness: the picture keeps its own light where the heatmap is 1 and falls to a
+    quarter of it where the heatmap is 0. A line, white inside and black outside, runs where the
+    heatmap is one half.
+
+    Args:
+        image: Picture, uint8, shape (H, W, 3).
+        heatmap: Values from 0 to 1, shape (h, w), of any size; enlarged bilinearly.
+
+    Returns:
+        Picture, uint8, shape (H, W, 3).
+
+    Raises:
+        ValueError: If the picture or the heatmap has another shape, type or range.
+    """
+    picture, heat = np.asarray(image), np.asarray(heatmap, dtype=np.float32)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"overlay() takes one uint8 picture (H, W, 3), got {picture.dtype} of shape "
+            f"{picture.shape}: pass images[i], and heatmaps[i] with it"
+        )
+    if heat.ndim != 2 or not (heat.min() >= 0 and heat.max() <= 1):
+        raise ValueError(
+            f"overlay() takes one heatmap (h, w) with values from 0 to 1, got shape {heat.shape} "
+            "or other values: pass heatmaps[i] of grad_cam()"
+        )
+    height, width, _ = picture.shape
+    heat = np.asarray(Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR))
+    shown = picture * (0.25 + 0.75 * heat[..., None])
+    hot = heat >= 0.5
+    shown[ndimage.binary_dilation(hot) & ~hot] = 0
+    shown[hot & ~ndimage.binary_erosion(hot, border_value=1)] = 255
+    return np.asarray(np.rint(shown), dtype=np.uint8)
+
+
+def _layers(model: keras.Model) -> dict[str, keras.Layer]:
+    """The layers that compute, models inside the model opened, by a name that is unique."""
+    paths: dict[keras.Layer, str] = {}
+    for path, layer in _opened(model, ""):
+        paths.setdefault(layer, path)
+    times = Counter(layer.name for layer in paths)
+    return {layer.name if times[layer.name] == 1 else path: layer for layer, path in paths.items()}
+
+
+def _opened(model: keras.Model, inside: str) -> Iterator[tuple[str, keras.Layer]]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _opened(layer, f"{inside}{layer.name}/")
+        else:
+            yield inside + layer.name, layer
+
+
+def _of_kind(
+    found: Mapping[str, keras.Layer], kinds: tuple[type, ...], model: keras.Model
+) -> dict[str, keras.Layer]:
+    chosen = {name: layer for name, layer in found.items() if isinstance(layer, kinds)}
+    if not chosen:
+        raise ValueError(
+            f"{model.name} has no {kinds[0].__name__} or the like among its layers "
+            f"({', '.join(found) or 'none'}): use a convolutional network"
+        )
+    return chosen
+
+
+def _named(found: Mapping[str, keras.Layer], name: str, model: keras.Model) -> keras.Layer:
+    if name not in found:
+        raise ValueError(f"{model.name} has no layer {name!r}; it has {', '.join(found)}")
+    return found[name]
+
+
+def _array(tensor: Tensor) -> NDArray[np.float32]:
+    return np.asarray(ops.convert_to_numpy(tensor), dtype=np.float32)
+
+
+def _run(model: keras.Model, images: ArrayLike) -> Tensor:
+    return model(ops.convert_to_tensor(np.asarray(images)), training=False)
+
+
+@contextmanager
+def _calling(calls: Mapping[keras.Layer, Callable[..., Tensor]]) -> Iterator[None]:
+    """Let layers compute something else for as long as the block lasts.
+
+    Keras has no hooks on layers. Cutting the graph of a functional model in two instead reaches
+    neither into a model that is one layer of another nor into a subclassed one.
+    """
+    try:
+        for layer, call in calls.items():
+            layer.call = call
+        yield
+    finally:
+        for layer in calls:
+            vars(layer).pop("call", None)  # The method of the class shows again.
+
+
+def _outputs(
+    model: keras.Model, images: ArrayLike, watched: Mapping[str, keras.Layer]
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+    """What some layers and the model itself put out, from one forward pass."""
+    seen: dict[str, Tensor] = {}
+
+    def noting(name: str, call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        @wraps(call)
+        def call_and_note(*args: Tensor, **kwargs: Any) -> Tensor:
+            if name in seen:
+                raise ValueError(f"layer {name} runs more than once: it has no one feature map")
+            seen[name] = call(*args, **kwargs)
+            return seen[name]
+
+        return call_and_note
+
+    with _calling({layer: noting(name, layer.call) for name, layer in watched.items()}):
+        result = _run(model, images)
+    if silent := [name for name in watched if name not in seen]:
+        raise ValueError(f"{', '.join(silent)} did not run when {model.name} saw the pictures")
+    return {name: _array(output) for name, output in seen.items()}, _array(result)
+
+
+def _check_feature_map(name: str, output: NDArray[np.float32]) -> None:
+    if output.ndim != 4:
+        raise ValueError(
+            f"{name} puts out an array of shape {output.shape}, not a feature map (N, h, w, C): "
+            "name a layer before the flattening or global pooling"
+        )
+
+
+def _without_activation(name: str, layer: keras.Layer) -> Callable[..., Tensor]:
+    """The last layer's call, as far as the logits."""
+    if isinstance(layer, layers.Softmax):
+        return lambda inputs, *_, **__: inputs
+    activation = getattr(layer, "activation", keras.activations.linear)
+    known = (keras.activations.linear, keras.activations.sigmoid, keras.activations.softmax)
+    if activation not in known:
+        raise ValueError(
+            f"the model's last layer, {name}, ends in {keras.activations.serialize(activation)}: "
+            "only before sigmoid and softmax is there a logit to explain"
+        )
+    call = layer.call
+
+    def logits(*args: Tensor, **kwargs: Any) -> Tensor:
+        layer.activation = keras.activations.linear
+        try:
+            return call(*args, **kwargs)
+        finally:
+            layer.activation = activation
+
+    return logits if hasattr(layer, "activation") else call
+
+
+def _directions(
+    prediction: NDArray[np.float32], last: keras.Layer, target: int | Iterable[int] | None
+) -> NDArray[np.float32]:
+    """Factor of each logit, shape (N, outputs), that makes the one to explain of them."""
+    batch, outputs = prediction.shape
+    classes = max(outputs, 2)
+    if target is not None:
+        chosen = np.broadcast_to(np.asarray(target), (batch,))
+    elif outputs == 1:
+        is_sigmoid = getattr(last, "activation", None) is keras.activations.sigmoid
+        chosen = (prediction[:, 0] > (0.5 if is_sigmoid else 0)).astype(int)
+    else:
+        chosen = prediction.argmax(axis=1)
+    if not np.issubdtype(chosen.dtype, np.integer) or chosen.min() < 0 or chosen.max() >= classes:
+        raise ValueError(f"target is {target}: this model's classes are 0 to {classes - 1}")
+    one_hot: NDArray[np.float32] = np.eye(classes, dtype=np.float32)[chosen]
+    if outputs > 1:
+        return one_hot
+    return np.asarray(one_hot[:, 1:] - one_hot[:, :1], dtype=np.float32)
