@@ -59,8 +59,8 @@ _CUES: Final[dict[str, tuple[tuple[str, str, str], float, float]]] = {
 _EVIDENCE: Final = (6.0, 7.5)
 
 # The zoo: kinds of the same parts in the order of `_CUES`, any of the words with equal chance, and
-# a mark of the species' own. The rows differ in what the cues differ in, so that whoever tells the
-# zoo apart has learned to see the cues.
+# a mark of the species' own. The rows differ in what the cues differ in, so that a network that
+# tells the zoo apart has learned to see the cues.
 _ZOO_TABLE: Final = """
 fox      | pointed         | long          | slit round | oval button  | line tongue | none few  | wide       | bushy        | mask
 rabbit   | long            | short medium  | round dark | button       | double line | full few  | round tall | hidden       |
@@ -81,13 +81,18 @@ hamster  | small saucer    | short         | dark round | button oval  | double 
 goat     | floppy folded   | long          | slit round | oval button  | line tongue | none      | tall       | bushy hidden | horns
 weasel   | small           | long          | slit round | button       | line double | full few  | tall       | slim bushy   |
 """  # noqa: E501
-_ZOO_PARTS: Final[dict[str, tuple[dict[str, list[str]], str]]] = {}
-for _row in _ZOO_TABLE.strip().splitlines():
-    _name, *_kinds, _mark = (cell.strip() for cell in _row.split("|"))
-    _ZOO_PARTS[_name] = (
-        {part: words.split() for part, words in zip(_CUES, _kinds, strict=True)},
-        _mark,
-    )
+
+
+def _read_zoo(table: str) -> dict[str, tuple[dict[str, list[str]], str]]:
+    zoo = {}
+    for row in table.strip().splitlines():
+        name, *kinds, mark = (cell.strip() for cell in row.split("|"))
+        words = {part: kind.split() for part, kind in zip(_CUES, kinds, strict=True)}
+        zoo[name] = (words, mark)
+    return zoo
+
+
+_ZOO_PARTS: Final = _read_zoo(_ZOO_TABLE)
 ZOO: Final[tuple[str, ...]] = tuple(_ZOO_PARTS)
 # The number of a species is part of what its pictures are drawn from: append, never reorder.
 _SERIES: Final = {species: index for index, species in enumerate((*CLASSES, *ZOO))}

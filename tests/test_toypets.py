@@ -42,6 +42,20 @@ def test_draw_many_agrees_with_draw_in_any_number_of_workers() -> None:
     assert toypets.draw_many("dog", [], size=24).shape == (0, 24, 24, 3)
 
 
+def test_a_bar_shows_above_a_number_of_pictures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(toypets, "_WORTH_A_BAR", 3)
+    for count, workers, progress, shown in (
+        (4, 1, True, True),
+        (4, 2, True, True),
+        (3, 1, True, False),
+        (4, 1, False, False),
+    ):
+        toypets.draw_many("owl", range(count), size=16, workers=workers, progress=progress)
+        assert ("drawing owl" in capsys.readouterr().err) == shown
+
+
 def test_a_worker_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "false")
     with pytest.raises(RuntimeError, match="drawing worker stopped after 0 of"):
