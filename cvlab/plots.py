@@ -327,7 +327,7 @@ def cubes(
         axes: Names of the axes: along the width, into the depth, up the height.
         alt: See `figure`.
     """
-    fig, panels = figure(1, len(chosen), width=1.9 * len(chosen), height=2.3, alt=alt)
+    fig, panels = figure(1, len(chosen), width=max(1.9 * len(chosen), 2.8), height=2, alt=alt)
     slant = np.array([0.45, 0.4])  # one cell into the depth, in cells on the page
     for ax, (title, cells) in zip(panels[0], chosen.items(), strict=True):
         deep, wide, high = cells.shape

@@ -1,0 +1,95 @@
+"""The look at the machine: what stops the course, what only slows it down."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cvlab import machine
+
+FINE = machine.Machine(
+    python="3.11.9",
+    packages={"keras": "3.15.1", "tensorflow": "2.21.0", "numpy": "2.4.0"},
+    system="Linux x86_64",
+    cores=2,
+    memory_gib=8.0,
+    gpus=("H200",),
+)
+
+
+def test_this_machine_passes() -> None:
+    found = machine.check(gpu=False)
+    assert found.python == ".".join(map(str, sys.version_info[:3]))
+    assert found.packages["keras"] == importlib.metadata.version("keras")
+    assert 1 <= found.cores <= (os.cpu_count() or 1)
+    assert found.memory_gib is None or 0.1 < found.memory_gib < 1e5
+
+
+def test_floors_are_those_of_the_project() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
+    assert project["requires-python"].startswith(f">={'.'.join(map(str, machine.PYTHON))},")
+    for name, floor in machine.PACKAGES.items():
+        assert any(line.startswith(f"{name}>={floor},") for line in project["dependencies"])
+
+
+def test_old_and_missing_versions_stop_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    versions = {"keras": "2.15.0", "tensorflow": None, "numpy": "2.10.1"}
+    monkeypatch.setattr(machine, "_installed", versions.__getitem__)
+    with pytest.raises(RuntimeError) as caught:
+        machine.check(gpu=False)
+    text = str(caught.value)
+    assert "Python 3.9.1 is too old: 3.11 or newer" in text
+    assert "keras 2.15.0 is too old: 3.12 or newer" in text
+    assert "tensorflow is not installed" in text
+    assert "numpy" not in text  # 2.10 is newer than 2.4, although not as text
+    assert "make setup" in text
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [("2.21.0", (2, 21, 0)), ("3.0.0rc1", (3, 0, 0)), ("2.20+cpu", (2, 20)), ("odd", ())],
+)
+def test_numbers(version: str, numbers: tuple[int, ...]) -> None:
+    assert machine._numbers(version) == numbers
+
+
+def test_a_good_machine_gets_no_warning() -> None:
+    assert FINE.warnings == []
+    assert "Note" not in FINE.report()
+    assert "H200" in FINE.report()
+
+
+def test_a_small_machine_gets_kind_warnings() -> None:
+    small = machine.Machine(**{**vars(FINE), "cores": 1, "memory_gib": 1.5, "gpus": ()})
+    text = small.report()
+    assert "1 core" in text
+    assert "1.5 GiB" in text
+    assert "No GPU" in text
+    assert text.count("Note:") == 3
+
+
+def test_a_container_limit_counts(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text(f"{2**30}\n")
+    assert machine._memory_gib(limit) == 1.0
+    limit.write_text("max\n")
+    unlimited = machine._memory_gib(limit)
+    assert unlimited is not None
+    assert unlimited > 1.0
+
+
+def test_looking_without_the_gpu_is_quick() -> None:
+    code = "import sys; from cvlab import machine; machine.check(gpu=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "keras" not in done.stdout.split()
+    assert "tensorflow" not in done.stdout.split()
+
+
+def test_gpus_are_what_the_backend_sees() -> None:
+    tf = pytest.importorskip("tensorflow")
+    assert len(machine._gpus()) == len(tf.config.list_physical_devices("GPU"))
