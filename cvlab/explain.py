@@ -153,7 +153,7 @@ def grad_cam(
     # derivative p (1 - p), which multiplies the whole gradient, fades to rounding error. Softmax
     # also mixes in the other classes' logits, so that a map would show what speaks against them.
     batch, outputs = prediction.shape
-    inputs = keras.Input(seen[name].shape[1:])
+    inputs = keras.Input(batch_shape=seen[name].shape)
     rest = layers.Lambda(logits, output_shape=(outputs,), name="rest_of_the_network")
     twin = keras.Model(inputs, rest(Probe(batch)(inputs)))
     directions = _directions(prediction, last, target)
