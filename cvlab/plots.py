@@ -352,3 +352,46 @@ def cubes(
         ax.set_axis_off()
         ax.set_aspect("equal")
     return fig
+
+
+@style()
+def feature_maps(
+    maps: Mapping[str, NDArray[Any]], *, channels: int = 8, picture: int = 0, size: float = 1.0
+) -> Figure:
+    """Feature maps of one picture, one row a layer, from the first layer to the last.
+
+    Each row shows the channels that vary most over the picture, the most varied first, each from
+    its own darkest to its brightest value; a channel with one value all over is black. The label
+    gives the layer, the shape of its feature map and how many of its channels show nothing.
+
+    Args:
+        maps: Feature maps (N, h, w, C) by the layer's name, as from `cvlab.explain.feature_maps`.
+        channels: Channels in a row.
+        picture: Which picture of the batch.
+        size: Inches a channel.
+
+    Raises:
+        ValueError: If there are no maps.
+    """
+    if not maps:
+        raise ValueError("feature_maps() got no maps: name at least one layer")
+    shapes = {name: batch.shape[1:] for name, batch in maps.items()}
+    alt = "; ".join(f"{name} {h} × {w} × {c}" for name, (h, w, c) in shapes.items())
+    fig, axes = figure(
+        len(maps),
+        channels + 1,
+        width=(channels + 1.4) * size,
+        height=len(maps) * size,
+        alt=f"Feature maps of one picture by depth: {alt}",
+    )
+    for row, (name, batch) in zip(axes, maps.items(), strict=True):
+        spread = np.ptp(batch[picture], axis=(0, 1))
+        strongest = np.argsort(-batch[picture].std(axis=(0, 1)), kind="stable")
+        height, width, count = shapes[name]
+        for ax in row:
+            ax.set_axis_off()
+        label = f"{name}\n{height} × {width} × {count}\n{np.sum(spread == 0)} show nothing"
+        row[0].text(1, 0.5, label, ha="right", va="center", fontsize=8, transform=row[0].transAxes)
+        for ax, channel in zip(row[1:], strongest[:channels], strict=False):
+            ax.imshow(batch[picture, ..., channel], interpolation="nearest", cmap="gray")
+    return fig
