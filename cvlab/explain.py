@@ -8,14 +8,13 @@ as the model takes them, here uint8; models run in inference mode and are left a
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 
 import keras
 import numpy as np
 from keras import layers, ops
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 from scipy import ndimage
 
 from cvlab.gradients import Probe, gradients
@@ -29,6 +28,19 @@ _CONVOLUTIONS: Final = (
     layers.Conv2DTranspose,
 )
 _POOLINGS: Final = (layers.MaxPooling2D, layers.AveragePooling2D)
+# Layers that join branches, or whose cells are not those of a sliding window.
+_OFF_THE_GRID: Final = (
+    layers.Add,
+    layers.Average,
+    layers.Concatenate,
+    layers.Maximum,
+    layers.Multiply,
+    layers.Conv2DTranspose,
+    layers.Cropping2D,
+    layers.Flatten,
+    layers.Resizing,
+    layers.UpSampling2D,
+)
 
 
 def filters(model: keras.Model, layer_name: str | None = None) -> NDArray[np.float32]:
@@ -167,24 +179,62 @@ def grad_cam(
     return np.asarray(heat / np.where(most > 0, most, 1), dtype=np.float32)
 
 
-def overlay(image: ArrayLike, heatmap: ArrayLike) -> NDArray[np.uint8]:
+def cell_centers(
+    model: keras.Model, layer_name: str, image_size: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where on the picture the cells of a feature map look: the centers of what each one sees.
+
+    Without padding, each convolution takes a rim off the map. In the lecture's convnet the last
+    map spans only the middle half of a picture of 64 x 64 pixels; stretched over all of it, as is
+    often done, heat would be drawn up to about a fifth of the picture away from its cause.
+
+    Args:
+        model: A network that is one chain of layers as far as the named one.
+        layer_name: Layer with the feature map, as for `grad_cam`.
+        image_size: Height and width of the pictures in pixels.
+
+    Returns:
+        Rows and columns in pixels, 0 being the middle of the first pixel: float64, (h,) and (w,).
+
+    Raises:
+        ValueError: If there is no such layer, or the model has branches before it.
+    """
+    found = _layers(model)
+    _named(found, layer_name, model)
+    before = list(found.values())[: list(found).index(layer_name) + 1]
+    if any(isinstance(layer, _OFF_THE_GRID) for layer in before):
+        raise ValueError(
+            f"the layers before {layer_name} are no plain chain of convolutions and poolings: "
+            "leave cell_centers() out, and overlay() stretches the heatmap over the picture"
+        )
+    return _centers(before, 0, image_size[0]), _centers(before, 1, image_size[1])
+
+
+def overlay(
+    image: ArrayLike, heatmap: ArrayLike, centers: tuple[ArrayLike, ArrayLike] | None = None
+) -> NDArray[np.uint8]:
     """A picture with its heatmap, readable without color.
 
     Heat is brightness: the picture keeps its own light where the heatmap is 1 and falls to a
-    quarter of it where the heatmap is 0. A line, white inside and black outside, runs where the
+    third of it where the heatmap is 0. A line, white inside and black outside, runs where the
     heatmap is one half.
 
     Args:
         image: Picture, uint8, shape (H, W, 3).
-        heatmap: Values from 0 to 1, shape (h, w), of any size; enlarged bilinearly.
+        heatmap: Values from 0 to 1, shape (h, w); between its cells bilinear, beyond the outer
+            ones as they are.
+        centers: Rows (h,) and columns (w,) of the heatmap's cells on the picture, in pixels, as
+            from `cell_centers`. By default the heatmap is stretched over the picture, which is
+            right where the network pads its feature maps ("same").
 
     Returns:
         Picture, uint8, shape (H, W, 3).
 
     Raises:
-        ValueError: If the picture or the heatmap has another shape, type or range.
+        ValueError: If the picture or the heatmap has another shape, type or range, or the centers
+            are those of another feature map.
     """
-    picture, heat = np.asarray(image), np.asarray(heatmap, dtype=np.float32)
+    picture, heat = np.asarray(image), np.asarray(heatmap, dtype=np.float64)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(
             f"overlay() takes one uint8 picture (H, W, 3), got {picture.dtype} of shape "
@@ -195,9 +245,18 @@ def overlay(image: ArrayLike, heatmap: ArrayLike) -> NDArray[np.uint8]:
             f"overlay() takes one heatmap (h, w) with values from 0 to 1, got shape {heat.shape} "
             "or other values: pass heatmaps[i] of grad_cam()"
         )
-    height, width, _ = picture.shape
-    heat = np.asarray(Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR))
-    shown = picture * (0.25 + 0.75 * heat[..., None])
+    for axis in (0, 1):
+        pixels, cells = picture.shape[axis], heat.shape[axis]
+        stretched = (np.arange(cells) + 0.5) * pixels / cells - 0.5
+        positions = stretched if centers is None else np.asarray(centers[axis])
+        if positions.shape != (cells,):
+            raise ValueError(
+                f"centers of shape {positions.shape} for a heatmap of shape {heat.shape}: take "
+                "them from cell_centers() for the layer of the heatmap, in a network without "
+                "branches"
+            )
+        heat = np.apply_along_axis(partial(np.interp, np.arange(pixels), positions), axis, heat)
+    shown = picture * (1 / 3 + 2 / 3 * heat[..., None])
     hot = heat >= 0.5
     shown[ndimage.binary_dilation(hot) & ~hot] = 0
     shown[hot & ~ndimage.binary_erosion(hot, border_value=1)] = 255
@@ -284,6 +343,29 @@ def _outputs(
     if silent := [name for name in watched if name not in seen]:
         raise ValueError(f"{', '.join(silent)} did not run when {model.name} saw the pictures")
     return {name: _array(output) for name, output in seen.items()}, _array(result)
+
+
+def _centers(chain: Iterable[keras.Layer], axis: int, size: int) -> NDArray[np.float64]:
+    """Positions start + step * i of the cells behind a chain of layers, along one axis."""
+    start, step = 0.0, 1
+    for layer in chain:
+        if isinstance(layer, layers.ZeroPadding2D):
+            ahead, behind = layer.padding[axis]
+            start, size = start - step * ahead, size + ahead + behind
+        elif isinstance(layer, _CONVOLUTIONS + _POOLINGS):
+            stride = layer.strides[axis]
+            if isinstance(layer, _POOLINGS):
+                window = layer.pool_size[axis]
+            else:
+                window = (layer.kernel_size[axis] - 1) * layer.dilation_rate[axis] + 1
+            if layer.padding == "same":
+                cells = -(-size // stride)
+                ahead = max((cells - 1) * stride + window - size, 0) // 2
+            else:
+                cells, ahead = (size - window) // stride + 1, 0
+            start += step * ((window - 1) / 2 - ahead)
+            size, step = cells, step * stride
+    return start + step * np.arange(size, dtype=np.float64)
 
 
 def _check_feature_map(name: str, output: NDArray[np.float32]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keras import layers
 from scipy.signal import correlate2d
 
-from cvlab.explain import feature_maps, filters, grad_cam, overlay
+from cvlab.explain import cell_centers, feature_maps, filters, grad_cam, overlay
 
 SQUARE = 3  # pixels a side
 
@@ -35,6 +35,15 @@ def convnet() -> keras.Model:
             layers.Dense(7, activation="tanh"),
             layers.Dense(1, activation="sigmoid", name="output"),
         ]
+    )
+
+
+def small_cnn(size: int) -> keras.Model:
+    """The lecture's four unpadded convolutions and poolings."""
+    names = iter(("first", "second", "third", "fourth"))
+    pairs = [(layers.Conv2D(4, 3, name=name), layers.MaxPooling2D(2)) for name in names]
+    return keras.Sequential(
+        [keras.Input((size, size, 3)), *(step for pair in pairs for step in pair)]
     )
 
 
@@ -348,30 +357,76 @@ def test_depthwise_filters_in_order_of_their_outputs() -> None:
         assert np.sum(kernel * x[0, ..., output // 2]) == pytest.approx(answers[output], abs=1e-5)
 
 
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 61)])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_cells_look_where_they_see(height: int, width: int, padding: str) -> None:
+    """Where all layers take means, a cell's answer to a ramp is the middle of what it sees."""
+    steps = [
+        layers.Conv2D(1, 3, padding=padding),
+        layers.AveragePooling2D(2, padding=padding),
+        layers.ZeroPadding2D(((0, 1), (2, 0))),
+        layers.DepthwiseConv2D(3, strides=2, padding=padding),
+        layers.Conv2D(1, (3, 2), dilation_rate=(2, 1), padding=padding, name="last"),
+    ]
+    model = keras.Sequential([keras.Input((height, width, 1)), *steps])
+    model.set_weights([np.full(w.shape, 1 / 9 if w.ndim > 1 else 0.0) for w in model.get_weights()])
+    steps[-1].set_weights([np.full((3, 2, 1, 1), 1 / 6), np.zeros(1)])
+    ramps = (
+        np.broadcast_to(np.arange(height)[:, None], (height, width)),
+        np.broadcast_to(np.arange(width), (height, width)),
+    )
+    answers = feature_maps(model, np.stack(ramps)[..., None], ["last"])["last"][..., 0]
+    rows, columns = cell_centers(model, "last", (height, width))
+    assert (len(rows), len(columns)) == answers.shape[1:]
+    inner = slice(3, -4)  # cells that see no padding
+    middle = answers.shape[1] // 2, answers.shape[2] // 2
+    np.testing.assert_allclose(rows[inner], answers[0, inner, middle[1]], rtol=1e-5)
+    np.testing.assert_allclose(columns[inner], answers[1, middle[0], inner], rtol=1e-5)
+
+
+def test_last_map_of_the_small_convnet_spans_the_middle() -> None:
+    # Backwards by hand from cell 0: a convolution adds 1, a pooling doubles and adds 0.5.
+    rows, columns = cell_centers(small_cnn(64), "fourth", (64, 64))
+    np.testing.assert_array_equal(rows, [18.5, 26.5, 34.5, 42.5])
+    np.testing.assert_array_equal(columns, rows)
+
+
 def test_overlay_shows_heat_by_light_and_line() -> None:
-    picture = np.full((40, 60, 3), (200, 100, 40), np.uint8)
+    picture = np.full((40, 60, 3), (240, 120, 60), np.uint8)
     heat = np.zeros((4, 6))
     heat[2, 4] = 1
     shown = overlay(picture, heat)
     assert shown.shape == picture.shape
     assert shown.dtype == np.uint8
-    np.testing.assert_array_equal(shown[0, 0], np.array([50, 25, 10]))
-    line = (shown == 255).all(-1)
-    rows, columns = np.nonzero(line)
-    # The cell with the heat spans rows 20 to 30 and columns 40 to 50.
-    assert rows.min() >= 18
-    assert rows.max() <= 31
-    assert columns.min() >= 38
-    assert columns.max() <= 51
-    assert line[25].sum() == line[:, 45].sum() == 2  # in and out again: a closed line
-    assert shown[25, 45].min() > shown[10, 45].max() / 2
-    assert (shown[25, 45] >= 0.85 * picture[25, 45]).all()
+    np.testing.assert_array_equal(shown[0, 0], [80, 40, 20])
+    # The cell's middle is at row 24.5, column 44.5; ten pixels on, the heat is gone.
+    row, column = np.mgrid[:40, :60]
+    bilinear = np.clip(1 - abs(row - 24.5) / 10, 0, 1) * np.clip(1 - abs(column - 44.5) / 10, 0, 1)
+    light = shown[..., 0] / 240
+    line = (shown == 255).all(-1) | (shown == 0).all(-1)
+    np.testing.assert_allclose(light[~line], (1 + 2 * bilinear[~line]) / 3, atol=0.003)
+    white = (shown == 255).all(-1)
+    assert bilinear[white].min() >= 0.5
+    assert bilinear[white].max() < 0.65
+    assert white[24].sum() == white[:, 44].sum() == 2  # in and out again: a closed line
+    assert bilinear[(shown == 0).all(-1)].max() < 0.5
+
+
+def test_overlay_puts_cells_at_their_centers() -> None:
+    picture = np.full((64, 64, 3), 90, np.uint8)
+    heat = np.zeros((4, 4))
+    heat[0, 3] = 1
+    shown = overlay(picture, heat, cell_centers(small_cnn(64), "fourth", (64, 64)))
+    white = np.argwhere((shown == 255).all(-1))
+    # One half is reached midway to the neighbors: at row 22.5, and at column 38.5.
+    assert white.max(0)[0] == 22
+    assert white.min(0)[1] == 39
 
 
 def test_overlay_of_no_heat_is_the_picture_dimmed() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
     np.testing.assert_array_equal(
-        overlay(picture, np.zeros((3, 3))), np.rint(picture / 4).astype(np.uint8)
+        overlay(picture, np.zeros((3, 3))), np.rint(picture / 3).astype(np.uint8)
     )
 
 
@@ -395,11 +450,14 @@ def test_bad_requests_are_explained(images: np.ndarray) -> None:
     inputs = keras.Input((10, 12, 3))
     twice = keras.Model(inputs, shared(shared(inputs)))
     dense = keras.Sequential([keras.Input((10, 12, 3)), layers.Flatten(), layers.Dense(1)])
+    joined = keras.Model(inputs, layers.Add(name="joined")([inputs, shared(inputs)]))
     tanh = cam_net(1, "tanh")
     for request, message in (
         (lambda: filters(model, "third"), "it has .*first, pool, second"),
         (lambda: filters(model, "pool"), "has no filters.*first, second"),
         (lambda: filters(keras.Sequential([layers.Conv2D(3, 3)])), "has no weights yet"),
+        (lambda: cell_centers(joined, "joined", (10, 12)), "no plain chain"),
+        (lambda: overlay(images[0], np.zeros((2, 2)), ([1.0], [1.0])), "centers of shape"),
         (lambda: filters(dense), "no Conv2D or the like"),
         (lambda: feature_maps(twice, images), "shared runs more than once"),
         (lambda: grad_cam(model, images, "output"), "not a feature map"),
