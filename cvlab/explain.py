@@ -221,8 +221,8 @@ def overlay(
 
     Args:
         image: Picture, uint8, shape (H, W, 3).
-        heatmap: Values from 0 to 1, shape (h, w); between its cells bilinear, beyond the outer
-            ones as they are.
+        heatmap: Values from 0 to 1, shape (h, w); bilinear between its cells, and gone a cell's
+            width beyond the outer ones.
         centers: Rows (h,) and columns (w,) of the heatmap's cells on the picture, in pixels, as
             from `cell_centers`. By default the heatmap is stretched over the picture, which is
             right where the network pads its feature maps ("same").
@@ -255,7 +255,13 @@ def overlay(
                 "them from cell_centers() for the layer of the heatmap, in a network without "
                 "branches"
             )
-        heat = np.apply_along_axis(partial(np.interp, np.arange(pixels), positions), axis, heat)
+        step = positions[1] - positions[0] if cells > 1 else pixels
+        # An outer cell keeps its heat for the half step that is its own and fades in the next.
+        outward = step * np.array([1, 0.5])
+        at = np.concatenate([positions[0] - outward, positions, positions[-1] + outward[::-1]])
+        rim = [(int(side == axis),) * 2 for side in (0, 1)]
+        heat = np.pad(np.pad(heat, rim, mode="edge"), rim)
+        heat = np.apply_along_axis(partial(np.interp, np.arange(pixels), at), axis, heat)
     shown = picture * (1 / 3 + 2 / 3 * heat[..., None])
     hot = heat >= 0.5
     shown[ndimage.binary_dilation(hot) & ~hot] = 0

@@ -418,9 +418,16 @@ def test_overlay_puts_cells_at_their_centers() -> None:
     heat[0, 3] = 1
     shown = overlay(picture, heat, cell_centers(small_cnn(64), "fourth", (64, 64)))
     white = np.argwhere((shown == 255).all(-1))
-    # One half is reached midway to the neighbors: at row 22.5, and at column 38.5.
-    assert white.max(0)[0] == 22
-    assert white.min(0)[1] == 39
+    # The cell's middle is at row 18.5, column 42.5. Heat is one half midway to the neighbors, 4
+    # pixels on; outwards it holds for 4 pixels, fades in the next 4, and is one half after 6.
+    assert white.min(0).tolist() == [13, 39]
+    assert white.max(0).tolist() == [22, 48]
+
+
+@pytest.mark.parametrize("cells", [1, 4])
+def test_overlay_of_heat_all_over_is_the_picture(cells: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    np.testing.assert_array_equal(overlay(picture, np.ones((cells, cells))), picture)
 
 
 def test_overlay_of_no_heat_is_the_picture_dimmed() -> None:
