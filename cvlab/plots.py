@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from cvlab.measure import Interval
 
@@ -74,7 +75,12 @@ class Figure(matplotlib.figure.Figure):
 
     def png(self) -> bytes:
         """The figure as PNG bytes: the same figure gives the same bytes."""
-        return self._encoded("png", metadata={"Software": None})
+        buffer = io.BytesIO()
+        with Image.open(io.BytesIO(self._encoded("png", metadata={"Software": None}))) as image:
+            # 256 colors are enough for lines and text, and take a third of the room.
+            drawn = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            drawn.save(buffer, format="png", optimize=True)
+        return buffer.getvalue()
 
     def jpeg(self) -> bytes:
         """The figure as JPEG bytes: the same figure gives the same bytes."""
