@@ -46,10 +46,7 @@ QUESTIONS: dict[int, Question] = {
 
 
 def path() -> Path:
-    """The file that keeps the answers: `quiz.json` in the course's cache folder.
-
-    The folder is `CVLAB_CACHE` from the environment, otherwise `~/.cache/cvlab`.
-    """
+    """The file that keeps the answers: `quiz.json` in the folder `storage.cache_root()`."""
     return storage.cache_root() / "quiz.json"
 
 

@@ -75,4 +75,5 @@ def test_sheet_shows_questions_and_answers() -> None:
 
 def test_without_a_setting_it_lies_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CVLAB_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert quiz.path() == Path.home() / ".cache" / "cvlab" / "quiz.json"
