@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from keras import layers
 from scipy.signal import correlate2d
 
+from cvlab import plots
 from cvlab.explain import cell_centers, feature_maps, filters, grad_cam, overlay
 
 SQUARE = 3  # pixels a side
@@ -245,6 +246,22 @@ def test_one_forward_pass_for_all_maps(images: np.ndarray) -> None:
     before = Counting.runs
     feature_maps(model, images)
     assert Counting.runs == before + 1
+
+
+def test_figure_of_feature_maps_by_depth() -> None:
+    deep = np.zeros((2, 3, 4, 5))
+    deep[1, ..., 2] = np.arange(12).reshape(3, 4)
+    deep[1, ..., 4] = 2 * deep[1, ..., 2]
+    deep[1, ..., 0] = 7
+    fig = plots.feature_maps({"deep": deep, "deeper": deep[..., :1]}, channels=2, picture=1)
+    shown = [np.asarray(ax.images[0].get_array()) for ax in fig.axes if ax.images]
+    for picture, channel in zip(shown, (4, 2, 0), strict=True):  # the most varied first
+        np.testing.assert_array_equal(picture, deep[1, ..., channel])
+    labels = [text.get_text() for ax in fig.axes for text in ax.texts]
+    assert labels == ["deep\n3 × 4 × 5\n3 show nothing", "deeper\n3 × 4 × 1\n1 show nothing"]
+    assert fig.alt.endswith("deep 3 × 4 × 5; deeper 3 × 4 × 1")
+    with pytest.raises(ValueError, match="at least one layer"):
+        plots.feature_maps({})
 
 
 def test_equal_names_are_told_apart_by_their_path(images: np.ndarray) -> None:
