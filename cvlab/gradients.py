@@ -63,6 +63,10 @@ class Probe(keras.layers.Layer):
         """Return `inputs` plus zeros."""
         return inputs + self.zeros
 
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The shape that came in: Keras need not try `call` without a batch to find it."""
+        return tuple(input_shape)
+
     def get_config(self) -> dict[str, Any]:
         """What Keras stores to build the layer again."""
         return {**super().get_config(), "batch_size": self.batch_size}

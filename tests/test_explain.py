@@ -180,7 +180,7 @@ def nested(flat: keras.Model) -> keras.Model:
     return keras.Sequential([*front, base, *flat.layers[4:]])
 
 
-class Subclassed(keras.Model):  # type: ignore[misc]  # Keras is untyped.
+class Subclassed(keras.Model):  # Keras is untyped.
     """Layers that are known only once the model runs."""
 
     def __init__(self, flat: keras.Model) -> None:
@@ -234,7 +234,7 @@ def test_feature_maps_of_chosen_layers_in_order_of_depth(images: np.ndarray) -> 
 
 
 def test_one_forward_pass_for_all_maps(images: np.ndarray) -> None:
-    class Counting(layers.Layer):  # type: ignore[misc]  # Keras is untyped.
+    class Counting(layers.Layer):  # Keras is untyped.
         runs = 0
 
         def call(self, inputs: object) -> object:
