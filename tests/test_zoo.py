@@ -59,6 +59,27 @@ def test_small_cnn_needs_46_pixels() -> None:
         zoo.small_cnn(45)
 
 
+def test_lenet5_has_the_papers_layers() -> None:
+    network = zoo.lenet5()
+    # Sizes and counts of C1, C5 and F6 as in the paper; C3 on all six maps: 16 * (5 * 5 * 6 + 1).
+    expected = {
+        "C1": ((28, 28, 6), 156),
+        "S2": ((14, 14, 6), 0),
+        "C3": ((10, 10, 16), 2416),
+        "S4": ((5, 5, 16), 0),
+        "C5": ((1, 1, 120), 48120),
+        "F6": ((84,), 10164),
+        "output": ((10,), 850),
+    }
+    for name, (shape, count) in expected.items():
+        layer = network.get_layer(name)
+        assert (tuple(layer.output.shape[1:]), layer.count_params()) == (shape, count)
+    assert network.count_params() == 61706
+    bright = np.full((2, 32, 32, 1), 255, np.uint8)
+    probabilities = keras.ops.convert_to_numpy(network(bright))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
 def test_toy_base_is_named_as_vgg16() -> None:
     base = zoo.toy_base(64, None)
     vgg = zoo.load_base("VGG16", 64, None)
