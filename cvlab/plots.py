@@ -248,7 +248,9 @@ def accuracies(
     # A single narrow interval must not fill the whole width as if it were a large difference.
     left, right = ax.get_xlim()
     room = max(0.0, 0.2 - (right - left)) / 2
-    ax.set_xlim(left - room, right + room)
+    beyond = max(0.0, right + room - max(1.0, right))  # nothing lies beyond 100 %
+    ax.set_xlim(left - room - beyond, right + room - beyond)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_xlabel(xlabel)
     fig.legend(loc="outside lower center", ncols=3)

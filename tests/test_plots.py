@@ -61,6 +61,13 @@ def test_accuracies_do_not_blow_up_a_narrow_interval() -> None:
     assert right > 0.52
 
 
+def test_accuracies_end_at_100_percent() -> None:
+    fig = plots.accuracies({"digits": Interval(0.97, 0.95, 0.985)}, chance=None)
+    left, right = fig.axes[0].get_xlim()
+    assert right == pytest.approx(1.0)
+    assert left == pytest.approx(0.8)
+
+
 def test_style_does_not_leak() -> None:
     before = dict(mpl.rcParams)
     plots.photos(np.zeros((1, 4, 4))).png()
