@@ -52,7 +52,7 @@ class Recipe:
     per_species: int = 1400
     held_out: int = 100
     epochs: int = 8
-    augmented_epochs: int = 3
+    augmented_epochs: int = 6
     batch_size: int = 64
     learning_rate: float = 1.5e-3
     augmented_rate: float = 1e-3
