@@ -27,7 +27,7 @@ export CVLAB_CACHE ?= $(CURDIR)/build/cache
 export TF_FORCE_GPU_ALLOW_GROWTH := true
 export PYTHONUTF8 := 1
 
-.PHONY: help setup lectures executed test lab bench refresh lock clean distclean FORCE
+.PHONY: help setup lectures executed test lab bench refresh pretrain ladder lock clean distclean FORCE
 .DEFAULT_GOAL := help
 # A recipe that is stopped must not leave a target that looks finished.
 .DELETE_ON_ERROR:
@@ -78,6 +78,13 @@ bench: $(READY) ## measure speed as ratios in one run
 
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
 	$(PY) -m cvlab.runner refresh $(or $(NOTEBOOKS),$(SOURCES))
+
+pretrain: $(READY) ## train the embedded base anew on drawn animals (half an hour)
+	$(PY) -m cvlab.pretrain
+
+ladder: $(READY) ## measure the whole ladder of the quick profile over five seeds
+	@mkdir -p build
+	$(PY) -m cvlab.ladder --seeds 5 --out build/ladder.json
 
 lock: ## solve the dependencies anew (needs uv)
 	@command -v uv > /dev/null || { echo "make lock needs uv: install it with 'pip install uv'." >&2; exit 2; }
