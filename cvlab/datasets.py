@@ -12,6 +12,7 @@ so that nothing is made twice and nothing old is taken for new.
 """
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -30,7 +31,7 @@ import numpy.typing as npt
 import PIL
 from PIL import features
 
-from cvlab import pictures, storage, toypets
+from cvlab import pictures, sketch, storage, toypets
 from cvlab.archives import MAX_MEMBER_BYTES
 from cvlab.catalogue import ARCHIVE_NAMES, CLASS_NAMES, Catalogue, Picture, find_pictures
 from cvlab.storage import DatasetError, DownloadError
@@ -605,7 +606,7 @@ def _microsoft(downloads: Path) -> Path:
 
 def _drawn(count: int, image_size: int, seed: int, cache: Path) -> Path:
     # The drawing code itself is part of the key: when it changes, so do the pictures.
-    code = hashlib.sha256(Path(toypets.__file__).read_bytes()).hexdigest()
+    code = [inspect.getsource(module) for module in (sketch, toypets)]
     key = storage.key_of([code, np.__version__, PIL.__version__, count, image_size, seed])
     folder = cache / "drawn" / key / "toypets"
     if not folder.is_dir():

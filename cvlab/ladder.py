@@ -26,7 +26,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from cvlab import datasets, measure, profiles, zoo
+from cvlab import datasets, measure, plots, profiles, zoo
 from cvlab.augment import Augment
 
 RUNGS: Final = (
@@ -37,6 +37,10 @@ RUNGS: Final = (
     "frozen base + augmentation",
     "fine-tuning",
 )
+
+
+# The lecture's own figures for the six, best validation accuracy on real photos (step 27).
+LECTURE: Final = dict(zip(RUNGS, (0.70, 0.82, 0.84, 0.90, 0.96, 0.97), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,11 +344,27 @@ def table(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def picture(summary: Mapping[str, Any]) -> plots.Figure:
+    """Draw the rungs measured beside the lecture's figures for them.
+
+    Args:
+        summary: What `summarize` returned, or the JSON that `main` wrote.
+    """
+    measured = {
+        name: measure.Interval(**rung["test_accuracy"]) for name, rung in summary["rungs"].items()
+    }
+    return plots.accuracies(
+        measured,
+        lecture=LECTURE,
+        xlabel="test accuracy (measured: drawn pictures, mean over seeds; lecture: photos)",
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m cvlab.ladder", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--out", type=Path, help="JSON file; a picture is drawn beside it")
     parser.add_argument("--base", type=Path, help="another file of weights for the base")
     parser.add_argument(
         "--pictures", type=int, default=0, help="seed of the pictures; tune on another than 0"
@@ -395,6 +415,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         if options.out:
             options.out.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+            options.out.with_suffix(".svg").write_text(picture(summary).svg(), encoding="utf-8")
     print(table(summary))
     return 0
 

@@ -86,6 +86,14 @@ class Figure(matplotlib.figure.Figure):
         """The figure as JPEG bytes: the same figure gives the same bytes."""
         return self._encoded("jpeg", pil_kwargs={"quality": 88, "subsampling": 0})
 
+    def svg(self) -> str:
+        """The figure as SVG text, sharp at any size, with its words as the title for readers."""
+        buffer = io.StringIO()
+        with style(), mpl.rc_context({"svg.hashsalt": "cvlab"}):
+            self.savefig(buffer, format="svg", metadata={"Date": None, "Title": self.alt})
+        # Matplotlib leaves blanks at the ends of lines, which only make differences hard to read.
+        return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
     def _encoded(self, kind: str, **options: Any) -> bytes:
         buffer = io.BytesIO()
         with style():

@@ -3,6 +3,7 @@
 import errno
 import functools
 import hashlib
+import inspect
 import io
 import json
 import os
@@ -26,7 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageDraw
 
-from cvlab import datasets, pictures, storage
+from cvlab import datasets, pictures, sketch, storage, toypets
 from cvlab.archives import ArchiveError
 from cvlab.catalogue import find_pictures
 from cvlab.datasets import decode, load_pets, locate, make_subset
@@ -589,6 +590,17 @@ def test_sizes_have_their_own_arrays(tmp_path: Path, cache: Path) -> None:
         pets = load_pets(source, image_size=size, per_class=TINY)
         assert pets.train.images.shape == (6, size, size, 3)
     assert len(finished(cache / "arrays")) == 2
+
+
+@pytest.mark.parametrize("changed", [sketch, toypets])
+def test_pictures_are_drawn_anew_when_the_drawing_code_changes(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, changed: ModuleType
+) -> None:
+    first = locate("toypets", image_size=32, per_class={"train": 1, "validation": 1, "test": 1})
+    source = inspect.getsource
+    monkeypatch.setattr(inspect, "getsource", lambda m: source(m) + "#" * (m is changed))
+    second = locate("toypets", image_size=32, per_class={"train": 1, "validation": 1, "test": 1})
+    assert first != second
 
 
 # --- Killed, crowded, full ---------------------------------------------------------------------

@@ -72,6 +72,12 @@ def test_summary_agrees_with_the_formulas() -> None:
     text = ladder.table(json.loads(json.dumps(summary)))
     assert measure.mean_interval([0.75, 0.95]).percent() in text
     assert "better in 1 and worse in 0 of 2 seeds" in text
+    assert f"a: {measure.mean_interval([0.25, 0.75]).percent()}" in ladder.picture(summary).alt
+
+
+def test_lectures_figures_rise_from_70_to_97_percent() -> None:
+    assert list(ladder.LECTURE) == list(ladder.RUNGS)
+    assert list(ladder.LECTURE.values()) == [0.70, 0.82, 0.84, 0.90, 0.96, 0.97]  # step 27
 
 
 def test_one_seed_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Figures: what they show, how they reach a notebook, and that they stay readable."""
 
 import io
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -46,6 +47,16 @@ def test_figure_reaches_jupyter_once_with_words() -> None:
     assert metadata["image/png"]["alt"] == "an empty pair of axes"
     # A figure that pyplot knows would be shown a second time when the cell ends.
     assert plt.get_fignums() == []
+
+
+def test_svg_is_stable_and_says_what_it_shows() -> None:
+    def draw() -> str:
+        return plots.accuracies({"baseline": Interval(0.7, 0.6, 0.8)}).svg()
+
+    assert draw() == draw()
+    tree = ElementTree.fromstring(draw())
+    titles = [element.text or "" for element in tree.iter() if element.tag.endswith("}title")]
+    assert any("baseline: 70.0 %" in title for title in titles)
 
 
 def test_same_figure_same_bytes() -> None:
