@@ -134,14 +134,18 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
+def environment() -> dict[str, str]:
+    """This process's, without Make's and the course's variables: `make test` sets both."""
+    foreign = ("MAKE", "MFLAGS", "CVLAB_")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    return inherited | {"PYTHONPATH": str(PROJECT)}
+
+
 def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # Without Make's own variables: the tests may themselves run under `make test`.
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    environment = inherited | {"CVLAB_PHOTOS": "", "CVLAB_WEIGHTS": "", "PYTHONPATH": str(PROJECT)}
     return subprocess.run(
         ["make", *arguments],
         cwd=project,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -189,11 +193,10 @@ def test_make_goes_on_after_a_failure_and_resumes(project: Path) -> None:
 def test_make_resumes_after_an_interruption(project: Path) -> None:
     wait = "import pathlib, time\npathlib.Path('started').touch()\ntime.sleep(60)"
     write(project / "lectures/02_b.ipynb", wait)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
     running = subprocess.Popen(
         ["make", "lectures"],
         cwd=project,
-        env=environment | {"PYTHONPATH": str(PROJECT)},
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
