@@ -82,9 +82,10 @@ refresh: $(READY) ## run the committed notebooks again and keep their outputs (N
 pretrain: $(READY) ## train the embedded base anew on drawn animals (half an hour)
 	$(PY) -m cvlab.pretrain
 
-ladder: $(READY) ## measure the whole ladder of the quick profile over five seeds
+ladder: $(READY) ## measure the whole ladder over five seeds, and draw the README's picture anew
 	@mkdir -p build
 	$(PY) -m cvlab.ladder --seeds 5 --out build/ladder.json
+	cp build/ladder.svg lectures/ladder.svg
 
 lock: ## solve the dependencies anew (needs uv)
 	@command -v uv > /dev/null || { echo "make lock needs uv: install it with 'pip install uv'." >&2; exit 2; }
