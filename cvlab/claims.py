@@ -40,7 +40,7 @@ from cvlab.lecture import DIFFERS, HOLDS, UNMEASURED, Claim
 FOLDER_VARIABLE: Final = "CVLAB_RECORDS"
 
 # What may be handed over for a claim; see `check`.
-Measured = bool | int | float | measure.Interval | NDArray[np.bool_] | None
+Measured = bool | int | float | np.generic | measure.Interval | NDArray[np.bool_] | None
 
 _MARKS: Final = {HOLDS: "✓", DIFFERS: "✗", UNMEASURED: "–"}
 
