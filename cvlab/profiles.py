@@ -31,6 +31,10 @@ class Profile:
         lenet_seeds: Random initialisations of LeNet-5, at least one.
         normalization_seeds: Random initialisations of each network that notebooks 02 and 03
             compare, at least three.
+        base: The pretrained base that `cvlab.zoo.base_for` opens, as `cvlab.zoo.load_base` takes
+            it: a family, with its options in parentheses. VGG16 in the lecture.
+        base_image_size: Height and width in pixels of the pictures that the base takes; 150 in
+            the lecture.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Profile:
     lenet_epochs: int
     lenet_seeds: tuple[int, ...]
     normalization_seeds: tuple[int, ...]
+    base: str = "VGG16"
+    base_image_size: int = 150
 
     @property
     def per_class(self) -> dict[str, int]:
@@ -71,6 +77,8 @@ PROFILES: dict[str, Profile] = {
             lenet_epochs=10,
             lenet_seeds=(0, 1),
             normalization_seeds=(0, 1, 2),
+            base="toy",
+            base_image_size=64,
         ),
         Profile(
             name="laptop",
@@ -79,6 +87,9 @@ PROFILES: dict[str, Profile] = {
             lenet_epochs=15,
             lenet_seeds=(0, 1, 2),
             normalization_seeds=(0, 1, 2, 3, 4),
+            # Small enough for two cores, and best at the size it was trained at.
+            base="MobileNet(alpha=0.75)",
+            base_image_size=224,
         ),
         Profile(
             name="lecture",

@@ -6,27 +6,48 @@ preprocessing as its first layer, so that a base can never be fed the wrong scal
 
 from __future__ import annotations
 
+import os
+import re
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import keras
 from keras import layers
 
+from cvlab.profiles import Profile
+
 TOY_WEIGHTS: Final = Path(__file__).parent / "weights" / "toy_base.weights.h5"
 TOY_CHANNELS: Final = (8, 24, 48, 96, 128)
 
-# Each family of keras.applications and the scale its ImageNet weights expect: "caffe" is BGR with
-# ImageNet's mean color taken off, "tf" is -1..1, "torch" ImageNet's mean and deviation of each
-# channel; None: the family's own code holds its preprocessing.
-_FAMILIES: Final[dict[str, str | None]] = {
-    "VGG16": "caffe",
-    "VGG19": "caffe",
-    "ResNet50": "caffe",
-    "ResNet50V2": "tf",
-    "InceptionV3": "tf",
-    "MobileNet": "tf",
-    "Xception": "tf",
-    "EfficientNetV2B0": None,
+
+class _Family(NamedTuple):
+    """A family of `keras.applications`.
+
+    Attributes:
+        mode: The scale its ImageNet weights expect: "caffe" is BGR with ImageNet's mean color
+            taken off, "tf" is -1..1, "torch" ImageNet's mean and deviation of each channel.
+        file: The name of the file in which Keras keeps those weights.
+    """
+
+    mode: str
+    file: str
+
+
+_KERNELS: Final = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_FAMILIES: Final = {
+    "VGG16": _Family("caffe", f"vgg16{_KERNELS}"),
+    "VGG19": _Family("caffe", f"vgg19{_KERNELS}"),
+    "ResNet50": _Family("caffe", f"resnet50{_KERNELS}"),
+    "ResNet50V2": _Family("tf", f"resnet50v2{_KERNELS}"),
+    "InceptionV3": _Family("tf", f"inception_v3{_KERNELS}"),
+    "MobileNet": _Family("tf", "mobilenet_1_0_224_tf_no_top.h5"),
+    "Xception": _Family("tf", f"xception{_KERNELS}"),
+    **{
+        f"EfficientNetV2B{size}": _Family("torch", f"efficientnetv2-b{size}_notop.h5")
+        for size in range(4)
+    },
 }
 BASES: Final = ("toy", *_FAMILIES)
 
@@ -184,31 +205,182 @@ def load_base(
     """Open the one door to every convolutional base, by name.
 
     Args:
-        name: One of `BASES`: "toy" or a family of `keras.applications`.
+        name: One of `BASES`, in any case: "toy" or a family of `keras.applications`. The family's
+            options may stand in parentheses: "MobileNet(alpha=0.75)".
         image_size: Height and width of the pictures in pixels.
         weights: "pretrained" for the toy zoo's or ImageNet's, a file's path, or None for random.
         options: Passed on to the family, such as `alpha=0.75` for MobileNet.
 
     Returns:
         One flat model from pictures (n, image_size, image_size, 3), uint8 or float in 0..255, to
-        feature maps; its preprocessing is its own first layer, named "preprocessing".
+        feature maps; its preprocessing is its own layer, named "preprocessing".
 
     Raises:
-        ValueError: For an unknown name.
-        FileNotFoundError: If `weights` is a path and no file is there.
+        ValueError: For an unknown name or option, pictures too small for the family, or a file
+            that holds the weights of another network.
+        FileNotFoundError: If `weights` is a path and no file is there, or if Keras has no file of
+            ImageNet weights and cannot download it.
     """
-    if name not in BASES:
-        raise ValueError(f"there is no base {name!r}; choose one of {', '.join(BASES)}")
-    if name == "toy":
-        return toy_base(image_size, "zoo" if weights == "pretrained" else weights, **options)
-    source = "imagenet" if weights == "pretrained" else None if weights is None else str(weights)
-    if source not in {"imagenet", None} and not Path(str(source)).is_file():
-        raise FileNotFoundError(f"no weights for {name} at {source}; check the path")
-    pictures = keras.Input((image_size, image_size, 3), name="pictures")
-    mode = _FAMILIES[name]
-    scaled = pictures if mode is None else Preprocessing(mode, name="preprocessing")(pictures)
-    family = getattr(keras.applications, name)
-    base: keras.Model = family(
-        include_top=False, weights=source, input_tensor=scaled, name=name.lower(), **options
-    )
+    family, written = parse_base(name)
+    options = {**written, **options}
+    label = _label(family, options)
+    path = None if weights in {"pretrained", None} else Path(str(weights))
+    if path is not None and not path.is_file():
+        raise FileNotFoundError(f"no weights for {label} at {path}; check the path")
+    if family == "toy":
+        if options:
+            raise ValueError(f"{label}: the toy base takes no options; write 'toy'")
+        base = toy_base(image_size, "zoo" if weights == "pretrained" else None)
+    else:
+        base = _from_applications(family, image_size, weights == "pretrained", options)
+    if path is not None:
+        _load_file(base, path, label)
     return base
+
+
+def base_for(profile: Profile, image_size: int | None = None) -> keras.Model:
+    """Open the pretrained base of a profile, as every notebook does.
+
+    The `quick` profile takes the embedded base, whatever the environment says. For the others,
+    `CVLAB_BASE` (`make ... BASE=`) names another base than the profile's, for example
+    `MobileNet(alpha=0.75)`, and `CVLAB_WEIGHTS` (`make ... WEIGHTS=`) a file of weights for it in
+    place of the one that Keras downloads.
+
+    Args:
+        profile: Gives the base and the size of its pictures.
+        image_size: Another height and width of the pictures in pixels.
+
+    Returns:
+        See `load_base`.
+
+    Raises:
+        ValueError: See `load_base`.
+        FileNotFoundError: See `load_base`.
+    """
+    size = image_size or profile.base_image_size
+    if profile.base == "toy":
+        return load_base("toy", size)
+    name = os.environ.get("CVLAB_BASE") or profile.base
+    return load_base(name, size, os.environ.get("CVLAB_WEIGHTS") or "pretrained")
+
+
+def parse_base(name: str) -> tuple[str, dict[str, float]]:
+    """Read a base's name as it is written in a profile or in `CVLAB_BASE`.
+
+    Args:
+        name: Such as "VGG16", "vgg16" or "MobileNet(alpha=0.75)".
+
+    Returns:
+        The name as it stands in `BASES`, and the options: `("MobileNet", {"alpha": 0.75})`.
+
+    Raises:
+        ValueError: If there is no such base, or the options are no numbers.
+    """
+    found = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", name)
+    known = {base.lower(): base for base in BASES}
+    family = known.get(found[1].lower()) if found else None
+    if found is None or family is None:
+        raise ValueError(f"there is no base {name!r}; choose one of {', '.join(BASES)}")
+    options = {}
+    for option in filter(None, (part.strip() for part in (found[2] or "").split(","))):
+        key, _, value = option.partition("=")
+        try:
+            options[key.strip()] = float(value)
+        except ValueError:
+            raise ValueError(
+                f"{option!r} in {name!r} is no option with a number; write for example"
+                " MobileNet(alpha=0.75)"
+            ) from None
+    return family, options
+
+
+def weights_file(name: str, image_size: int = 224) -> Path:
+    """Name the file in which Keras looks for a family's ImageNet weights, without the top.
+
+    Args:
+        name: See `load_base`; any but "toy".
+        image_size: Height and width of the pictures in pixels; MobileNet has a file for each of
+            128, 160, 192 and 224, and for all other sizes that of 224.
+
+    Returns:
+        A path in Keras' own folder, `~/.keras/models` unless `KERAS_HOME` names another; whether
+        or not the file is there.
+
+    Raises:
+        ValueError: For an unknown name, or the toy base, whose weights come with the package.
+    """
+    family, options = parse_base(name)
+    if family == "toy":
+        raise ValueError(f"Keras has no weights of the toy base: they are in {TOY_WEIGHTS}")
+    file = _FAMILIES[family].file
+    if family == "MobileNet":
+        alpha = f"{options.get('alpha', 1.0):.2f}"
+        width = "1_0" if alpha == "1.00" else f"{alpha[2]}_{alpha[3]}"
+        size = image_size if image_size in {128, 160, 192, 224} else 224
+        file = f"mobilenet_{width}_{size}_tf_no_top.h5"
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home) / "models" / file
+
+
+def _label(family: str, options: Mapping[str, float]) -> str:
+    """Write a base as `parse_base` reads it."""
+    listed = ", ".join(f"{key}={value:g}" for key, value in options.items())
+    return f"{family}({listed})" if listed else family
+
+
+def _from_applications(
+    family: str, image_size: int, pretrained: bool, options: Mapping[str, float]
+) -> keras.Model:
+    """Build a family of `keras.applications` behind its preprocessing."""
+    pictures = keras.Input((image_size, image_size, 3), name="pictures")
+    scaled = Preprocessing(_FAMILIES[family].mode, name="preprocessing")(pictures)
+    own = {"include_preprocessing": False} if family.startswith("EfficientNetV2") else {}
+    label = _label(family, options)
+    try:
+        with warnings.catch_warnings():
+            # MobileNet's weights for 224 pixels serve other sizes just as well.
+            warnings.filterwarnings("ignore", message=".*Weights for input shape")
+            network = getattr(keras.applications, family)(
+                include_top=False,
+                weights="imagenet" if pretrained else None,
+                input_tensor=scaled,
+                input_shape=(image_size, image_size, 3),
+                **own,
+                **options,
+            )
+    except TypeError as error:
+        raise ValueError(f"{label}: {family} does not take these options ({error})") from error
+    except Exception as error:
+        # Keras raises a bare Exception where a download fails.
+        if not isinstance(error, OSError) and "URL fetch failure" not in str(error):
+            raise
+        file = weights_file(label, image_size)
+        raise FileNotFoundError(
+            f"Keras neither found usable ImageNet weights of {label} on this machine nor could it "
+            f"download them ({error}). Bring the file {file.name} from a machine with network, "
+            f"where `zoo.load_base('{label}', {image_size})` puts it into ~/.keras/models. Copy it "
+            f"to {file}, or name its place with "
+            "`make ... WEIGHTS=path` (CVLAB_WEIGHTS)"
+        ) from error
+    # Keras' own model takes a list of pictures and warns when it gets pictures.
+    return keras.Model(pictures, network.output, name=family.lower())
+
+
+def _load_file(base: keras.Model, path: Path, label: str) -> None:
+    """Load weights from HDF5, which holds arrays and no code, and say so if they do not fit."""
+    if path.suffix not in {".h5", ".hdf5"}:
+        raise ValueError(
+            f"{path} is no file of weights that can be loaded safely: use Keras' .h5 or .weights.h5"
+        )
+    try:
+        with warnings.catch_warnings():
+            # Comes before the error about the same layers.
+            warnings.filterwarnings("ignore", message="Skipping nested container")
+            base.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(
+            f"{path} does not hold the weights of {label} without its top. Name the base that the "
+            "file belongs to, for example `make ... BASE='MobileNet(alpha=0.75)'` (CVLAB_BASE), or "
+            "bring a file for this one; Keras' own names of such files end in notop.h5 or "
+            f"no_top.h5. What Keras says: {error}"
+        ) from error

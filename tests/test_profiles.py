@@ -13,6 +13,7 @@ def test_lecture_profile_has_the_lectures_numbers() -> None:
     assert lecture.per_class == {"train": 1000, "validation": 500, "test": 500}
     assert (lecture.image_size, lecture.batch_size) == (150, 20)
     assert (lecture.learning_rate, lecture.baseline_epochs) == (1e-4, 30)
+    assert (lecture.base, lecture.base_image_size) == ("VGG16", 150)
 
 
 def test_every_profile_uses_the_lectures_subset() -> None:
