@@ -27,7 +27,7 @@ export CVLAB_CACHE ?= $(CURDIR)/build/cache
 export TF_FORCE_GPU_ALLOW_GROWTH := true
 export PYTHONUTF8 := 1
 
-.PHONY: help setup lectures executed test lab bench refresh pretrain ladder lock clean distclean FORCE
+.PHONY: help setup lectures executed student test lab bench refresh pretrain ladder lock clean distclean FORCE
 .DEFAULT_GOAL := help
 # A recipe that is stopped must not leave a target that looks finished.
 .DELETE_ON_ERROR:
@@ -62,6 +62,10 @@ $(OUT)/.inputs: FORCE
 	@mkdir -p $(OUT)
 	@inputs="photos=$$CVLAB_PHOTOS weights=$$CVLAB_WEIGHTS"; \
 	echo "$$inputs" | cmp -s - $@ || echo "$$inputs" > $@
+
+student: $(READY) ## copies without solutions and outputs, for students, in build/student/
+	@rm -rf build/student
+	@$(PY) -m cvlab.student build/student $(SOURCES)
 
 test: $(READY) ## unit tests, lint, types, then every notebook against its committed outputs
 	$(PY) -m pytest

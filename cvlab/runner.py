@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -27,6 +28,8 @@ from papermill.exceptions import PapermillExecutionError
 from cvlab import profiles
 
 KERNEL = "python3"
+# Tag of the cells that hold the solution of an exercise.
+SOLUTION = "solution"
 # Everything else in a notebook's metadata (widget states, timestamps, the interpreter's exact
 # version) differs from machine to machine and would fill the history with noise.
 CLEAN_METADATA = {
@@ -174,12 +177,16 @@ def table(folder: Path, notebooks: Sequence[str]) -> tuple[str, list[str]]:
 def clean(notebook: NotebookNode) -> NotebookNode:
     """Strip what differs from run to run but teaches nothing; sources and outputs stay.
 
-    Progress bars keep their last state only, and cell metadata only the tags.
+    Progress bars keep their last state only, and cell metadata only the tags. Solutions of
+    exercises are folded away.
     """
     notebook.metadata = nbformat.from_dict(CLEAN_METADATA)
     for cell in notebook.cells:
         tags = [tag for tag in cell.metadata.get("tags", []) if tag != "injected-parameters"]
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        kept: dict[str, Any] = {"tags": tags} if tags else {}
+        if SOLUTION in tags:
+            kept["jupyter"] = {"source_hidden": True}  # JupyterLab shows it at a click
+        cell.metadata = nbformat.from_dict(kept)
         for output in cell.get("outputs", []):
             if output.output_type == "stream":
                 output.text = _OVERDRAWN.sub("", output.text)

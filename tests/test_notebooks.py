@@ -63,12 +63,10 @@ def test_metadata_is_clean(path: Path) -> None:
     notebook = read(path)
     assert notebook.metadata == runner.CLEAN_METADATA
     for cell in notebook.cells:
-        assert set(cell.metadata) <= {"tags"}
-        assert set(cell.metadata.get("tags", [])) <= {
-            "parameters",
-            "nbval-ignore-output",
-            "raises-exception",
-        }
+        tags = set(cell.metadata.get("tags", []))
+        assert tags <= {"parameters", "nbval-ignore-output", "raises-exception", runner.SOLUTION}
+        folded = {"jupyter": {"source_hidden": True}} if runner.SOLUTION in tags else {}
+        assert {key: cell.metadata[key] for key in cell.metadata if key != "tags"} == folded
 
 
 def test_it_is_small_and_quiet(path: Path) -> None:
