@@ -22,13 +22,26 @@ What the options mean is what `ImageDataGenerator`, which the lecture uses, make
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
+# The lecture's settings (step 12), its 0.2 for the shear included: `Augment(**LECTURE, seed=0)`.
+LECTURE: Final[MappingProxyType[str, Any]] = MappingProxyType(
+    {
+        "rotation_range": 40,
+        "width_shift_range": 0.2,
+        "height_shift_range": 0.2,
+        "shear_range": 0.2,
+        "zoom_range": 0.2,
+        "horizontal_flip": True,
+        "fill_mode": "nearest",
+    }
+)
 FILL_MODES = ("nearest", "reflect", "constant", "wrap")
 INTERPOLATIONS = ("bilinear", "nearest")
 
@@ -369,6 +382,26 @@ def preview(image: Picture, layer: keras.layers.Layer, n: int) -> Picture:
         raise ValueError(f"preview was asked for n={n} versions. Pass n >= 1.")
     versions = ops.convert_to_numpy(layer(np.repeat(image[None], n, axis=0), training=True))
     return np.concatenate([image[None], versions.astype(image.dtype)])
+
+
+def augment_all(images: Picture, layer: keras.layers.Layer, *, batch_size: int = 200) -> Picture:
+    """One augmented version of every picture, a batch at a time.
+
+    Args:
+        images: Shape (N, height, width, channels), N at least 1; may be memory-mapped.
+        layer: An `Augment`, or any Keras layer or model that changes pictures in training.
+        batch_size: Pictures in memory beside the result. Which transforms a seed gives depends on
+            it too.
+
+    Returns:
+        Shape and dtype of `images`.
+    """
+    images = np.asanyarray(images)
+    changed = np.empty_like(images, subok=False)
+    for start in range(0, len(images), batch_size):
+        batch = layer(np.asarray(images[start : start + batch_size]), training=True)
+        changed[start : start + batch_size] = ops.convert_to_numpy(batch)
+    return changed
 
 
 def sweep(

@@ -19,9 +19,11 @@ from scipy import ndimage, stats
 from cvlab.augment import (
     FILL_MODES,
     INTERPOLATIONS,
+    LECTURE,
     Augment,
     Transforms,
     affine_matrix,
+    augment_all,
     preview,
     resample,
     sweep,
@@ -30,15 +32,6 @@ from cvlab.augment import (
 Array: TypeAlias = NDArray[Any]
 Option: TypeAlias = Any
 
-LECTURE: dict[str, Any] = {
-    "rotation_range": 40,
-    "width_shift_range": 0.2,
-    "height_shift_range": 0.2,
-    "shear_range": 0.2,
-    "zoom_range": 0.2,
-    "horizontal_flip": True,
-    "fill_mode": "nearest",
-}
 HEIGHT, WIDTH = 21, 30
 SCIPY_MODES = {
     "nearest": "nearest",
@@ -463,7 +456,7 @@ def test_in_a_tf_data_pipeline_with_a_smaller_last_batch() -> None:
 
 
 def test_saved_and_loaded_layer_draws_the_same(tmp_path: Path) -> None:
-    options = LECTURE | {
+    options: dict[str, Any] = LECTURE | {
         "zoom_range": (0.7, 1.1),
         "fill_mode": "constant",
         "fill_value": 7,
@@ -536,6 +529,31 @@ def test_preview_shows_the_original_first() -> None:
     assert pictures.dtype == np.uint8
     assert np.array_equal(pictures[0], image)
     assert len(np.unique(pictures.reshape(5, -1), axis=0)) == 5
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_augment_all_changes_every_picture_on_its_own(tmp_path: Path, dtype: str) -> None:
+    images = np.stack([photo(6, 8, seed=k) for k in range(7)]).astype(dtype)
+    np.save(tmp_path / "images.npy", images)
+    on_disk = np.load(tmp_path / "images.npy", mmap_mode="r")
+    mirrored = augment_all(on_disk, Augment(horizontal_flip=True, seed=1), batch_size=3)
+    assert mirrored.dtype == dtype and not isinstance(mirrored, np.memmap)
+    flips = [np.array_equal(new, old[:, ::-1]) for new, old in zip(mirrored, images, strict=True)]
+    kept = [np.array_equal(new, old) for new, old in zip(mirrored, images, strict=True)]
+    assert all(one_of_both != other for one_of_both, other in zip(flips, kept, strict=True))
+    assert 0 < sum(flips) < 7
+
+    layer = Augment(**LECTURE, seed=2)
+    by_hand = [
+        ops.convert_to_numpy(layer(images[k : k + 3], training=True)) for k in range(0, 7, 3)
+    ]
+    at_once = augment_all(images, Augment(**LECTURE, seed=2), batch_size=3)
+    assert np.array_equal(at_once, np.concatenate(by_hand))
+
+
+def test_the_lectures_settings_cannot_be_changed_by_accident() -> None:
+    with pytest.raises(TypeError):
+        LECTURE["shear_range"] = 11.5  # type: ignore[index]
 
 
 def test_sweep_moves_one_option_through_its_values() -> None:
