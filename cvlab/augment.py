@@ -30,8 +30,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-# The lecture's settings (step 12), its 0.2 for the shear included: `Augment(**LECTURE, seed=0)`.
-LECTURE: Final[MappingProxyType[str, Any]] = MappingProxyType(
+# The lecture's settings (step 12), its 0.2 for the shear included. For use as in
+# `Augment(**LECTURE_OPTIONS, seed=0)`.
+LECTURE_OPTIONS: Final[MappingProxyType[str, Any]] = MappingProxyType(
     {
         "rotation_range": 40,
         "width_shift_range": 0.2,

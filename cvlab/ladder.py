@@ -27,7 +27,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from cvlab import datasets, measure, plots, profiles, zoo
-from cvlab.augment import Augment
+from cvlab.augment import LECTURE_OPTIONS, Augment, augment_all
 
 RUNGS: Final = (
     "from scratch",
@@ -127,19 +127,6 @@ class Data:
         return Data(outputs, self.labels)
 
 
-def augmentation(seed: int) -> Augment:
-    """Build the lecture's augmentation (step 12)."""
-    return Augment(
-        rotation_range=40,
-        width_shift_range=0.2,
-        height_shift_range=0.2,
-        shear_range=0.2,
-        zoom_range=0.2,
-        horizontal_flip=True,
-        seed=seed,
-    )
-
-
 def head(dropout: float = 0.5) -> keras.Sequential:
     """Build the lecture's classifier on a base: Flatten, Dense 256, Dropout, sigmoid (step 22)."""
     return keras.Sequential(
@@ -208,8 +195,8 @@ def train_from_scratch(data: Data, settings: Settings, seed: int) -> Iterator[tu
     longer = settings.augmented_epochs, settings.augmented_rate
     for name, dropout, augment, epochs, rate in (
         (RUNGS[0], 0.0, None, settings.scratch_epochs, settings.scratch_rate),
-        (RUNGS[1], 0.0, augmentation(seed), *longer),
-        (RUNGS[2], 0.5, augmentation(seed), *longer),
+        (RUNGS[1], 0.0, Augment(**LECTURE_OPTIONS, seed=seed), *longer),
+        (RUNGS[2], 0.5, Augment(**LECTURE_OPTIONS, seed=seed), *longer),
     ):
         keras.utils.set_random_seed(seed)
         network = zoo.small_cnn(size, dropout=dropout, augmentation=augment)
@@ -244,14 +231,11 @@ def transfer(
         _run(extraction, features, epochs=settings.head_epochs, batch_size=batch_size),
     )
 
-    augment, pictures = augmentation(seed), data.inputs["train"]
+    augment = Augment(**LECTURE_OPTIONS, seed=seed)
     views = [cut.inputs["train"]]
     for _ in range(settings.views):
-        changed = [
-            keras.ops.convert_to_numpy(augment(pictures[k : k + 200], training=True))
-            for k in range(0, len(pictures), 200)
-        ]
-        views.append(lower.predict(np.concatenate(changed), batch_size=200, verbose=0))
+        changed = augment_all(data.inputs["train"], augment)
+        views.append(lower.predict(changed, batch_size=200, verbose=0))
     seen = np.concatenate(views)
     answers = np.tile(data.labels["train"], len(views))
     seen_features = upper.predict(seen, batch_size=200, verbose=0)

@@ -33,7 +33,7 @@ def contenders(size: int, batch: int, cores: int) -> dict[str, Contender]:
     import tensorflow as tf  # noqa: PLC0415
     from keras import layers, ops  # noqa: PLC0415
 
-    from cvlab.augment import LECTURE, Augment, affine_matrix  # noqa: PLC0415
+    from cvlab.augment import LECTURE_OPTIONS, Augment, affine_matrix  # noqa: PLC0415
 
     # Smooth pictures, as photos are; no contender's speed depends on what they show.
     coarse = np.random.default_rng(0).random((batch, size // 10, size // 10, 3))
@@ -41,7 +41,7 @@ def contenders(size: int, batch: int, cores: int) -> dict[str, Contender]:
     size = levels.shape[1]
     integers, floats = tf.constant(levels), tf.constant(levels, tf.float32)
 
-    augment = Augment(**LECTURE, seed=0)
+    augment = Augment(**LECTURE_OPTIONS, seed=0)
     zoom = (-0.2, 0.2)
     chain = keras.Sequential(
         [
@@ -62,7 +62,7 @@ def contenders(size: int, batch: int, cores: int) -> dict[str, Contender]:
         graph = tf.function(function)
         return lambda: graph(images).numpy()
 
-    legacy = tf.keras.preprocessing.image.ImageDataGenerator(**LECTURE).flow(
+    legacy = tf.keras.preprocessing.image.ImageDataGenerator(**LECTURE_OPTIONS).flow(
         levels.astype("float32"), batch_size=batch, shuffle=False, seed=0
     )
 

@@ -19,7 +19,7 @@ from scipy import ndimage, stats
 from cvlab.augment import (
     FILL_MODES,
     INTERPOLATIONS,
-    LECTURE,
+    LECTURE_OPTIONS,
     Augment,
     Transforms,
     affine_matrix,
@@ -278,7 +278,7 @@ def test_integer_pictures_are_the_float_result_rounded(fill_mode: str) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "float16", "float32"])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_dtype_is_kept_whatever_the_policy(dtype: str, policy: str) -> None:
-    layer = Augment(**LECTURE, seed=0, dtype=policy)
+    layer = Augment(**LECTURE_OPTIONS, seed=0, dtype=policy)
     batch = np.stack([photo(), photo()]).astype(dtype)
     for training in (True, False):
         result = layer(batch, training=training)
@@ -297,8 +297,8 @@ def test_half_precision_pictures_lose_no_precision_in_the_positions() -> None:
 
 def test_one_picture_is_a_batch_of_one() -> None:
     image = photo().astype("uint8")
-    alone = ops.convert_to_numpy(Augment(**LECTURE, seed=9)(image, training=True))
-    batch = ops.convert_to_numpy(Augment(**LECTURE, seed=9)(image[None], training=True))
+    alone = ops.convert_to_numpy(Augment(**LECTURE_OPTIONS, seed=9)(image, training=True))
+    batch = ops.convert_to_numpy(Augment(**LECTURE_OPTIONS, seed=9)(image[None], training=True))
     assert alone.shape == image.shape
     assert np.array_equal(alone, batch[0])
 
@@ -322,7 +322,9 @@ def drawn(**options: Option) -> dict[str, Array]:
 
 @pytest.mark.parametrize("zoom_range", [0.2, (0.5, 0.9)])
 def test_parameters_are_uniform_over_their_ranges(zoom_range: float | tuple[float, float]) -> None:
-    draws = drawn(**LECTURE | {"zoom_range": zoom_range, "height_shift_range": 0.3}, seed=11)
+    draws = drawn(
+        **LECTURE_OPTIONS | {"zoom_range": zoom_range, "height_shift_range": 0.3}, seed=11
+    )
     zoom = (0.8, 1.2) if zoom_range == 0.2 else (0.5, 0.9)
     bounds = {
         "rotation": (-40, 40),
@@ -351,7 +353,7 @@ def test_half_of_the_pictures_are_flipped_and_none_without_the_option() -> None:
 
 
 def test_parameters_are_drawn_independently() -> None:
-    draws = drawn(**LECTURE, seed=13)
+    draws = drawn(**LECTURE_OPTIONS, seed=13)
     correlations = np.corrcoef(np.stack(list(draws.values())))
     off_diagonal = correlations[~np.eye(len(draws), dtype=bool)]
     # For independent parameters sqrt(n) r is close to standard normal.
@@ -359,7 +361,7 @@ def test_parameters_are_drawn_independently() -> None:
 
 
 def test_switching_an_option_on_does_not_change_what_the_others_draw() -> None:
-    alone, together = drawn(rotation_range=40, seed=14), drawn(**LECTURE, seed=14)
+    alone, together = drawn(rotation_range=40, seed=14), drawn(**LECTURE_OPTIONS, seed=14)
     assert np.array_equal(alone["rotation"], together["rotation"])
     for name in ("width_shift", "height_shift", "shear", "flip"):
         assert not alone[name].any(), name
@@ -370,7 +372,7 @@ def test_seed_makes_the_sequence_reproducible() -> None:
     batch = np.repeat(photo()[None], 4, axis=0)
 
     def two_calls(seed: int) -> Array:
-        layer = Augment(**LECTURE, seed=seed)
+        layer = Augment(**LECTURE_OPTIONS, seed=seed)
         return np.stack([ops.convert_to_numpy(layer(batch, training=True)) for _ in range(2)])
 
     first = two_calls(seed=1)
@@ -397,7 +399,7 @@ def small_network(augment: Augment) -> keras.Sequential:
 
 def test_inactive_at_inference() -> None:
     batch = np.stack([photo(), photo(seed=1)]).astype("uint8")
-    layer = Augment(**LECTURE, seed=0)
+    layer = Augment(**LECTURE_OPTIONS, seed=0)
     for arguments in ({}, {"training": None}, {"training": False}):
         assert np.array_equal(ops.convert_to_numpy(layer(batch, **arguments)), batch)
     alone = keras.Sequential([keras.Input(batch.shape[1:], dtype="uint8"), layer])
@@ -408,7 +410,7 @@ def test_inactive_at_inference() -> None:
 def test_fit_trains_through_the_layer(jit_compile: str | bool) -> None:
     if keras.backend.backend() == "torch" and jit_compile is True:
         pytest.skip("torch.compile needs a C++ compiler at run time")
-    network = small_network(Augment(**LECTURE, seed=0))
+    network = small_network(Augment(**LECTURE_OPTIONS, seed=0))
     network.compile(optimizer="sgd", loss="mse", jit_compile=jit_compile)
     batch = np.stack([photo(seed=s) for s in range(6)]).astype("uint8")
     before = [ops.convert_to_numpy(w) for w in network.trainable_weights]
@@ -439,7 +441,7 @@ def test_in_a_tf_data_pipeline_with_a_smaller_last_batch() -> None:
     pictures = np.stack([photo(seed=s) for s in range(7)]).astype("uint8")
 
     def run() -> Array:
-        layer = Augment(**LECTURE, seed=6)
+        layer = Augment(**LECTURE_OPTIONS, seed=6)
         data = tf.data.Dataset.from_tensor_slices(pictures).batch(4)
         data = data.map(lambda images: layer(images, training=True))
         assert data.element_spec.shape == (None, HEIGHT, WIDTH, 3)
@@ -450,13 +452,13 @@ def test_in_a_tf_data_pipeline_with_a_smaller_last_batch() -> None:
     assert first.shape == pictures.shape
     assert not np.array_equal(first, pictures)
     assert np.array_equal(first, run())
-    layer = Augment(**LECTURE)
+    layer = Augment(**LECTURE_OPTIONS)
     one_by_one = tf.data.Dataset.from_tensor_slices(pictures).map(lambda x: layer(x, training=True))
     assert next(iter(one_by_one)).shape == pictures.shape[1:]
 
 
 def test_saved_and_loaded_layer_draws_the_same(tmp_path: Path) -> None:
-    options: dict[str, Any] = LECTURE | {
+    options: dict[str, Any] = LECTURE_OPTIONS | {
         "zoom_range": (0.7, 1.1),
         "fill_mode": "constant",
         "fill_value": 7,
@@ -524,7 +526,7 @@ def test_fill_value_must_be_a_level_of_integer_pictures(fill_value: float) -> No
 
 def test_preview_shows_the_original_first() -> None:
     image = photo().astype("uint8")
-    pictures = preview(image, Augment(**LECTURE, seed=1), 4)
+    pictures = preview(image, Augment(**LECTURE_OPTIONS, seed=1), 4)
     assert pictures.shape == (5, HEIGHT, WIDTH, 3)
     assert pictures.dtype == np.uint8
     assert np.array_equal(pictures[0], image)
@@ -543,17 +545,17 @@ def test_augment_all_changes_every_picture_on_its_own(tmp_path: Path, dtype: str
     assert all(one_of_both != other for one_of_both, other in zip(flips, kept, strict=True))
     assert 0 < sum(flips) < 7
 
-    layer = Augment(**LECTURE, seed=2)
+    layer = Augment(**LECTURE_OPTIONS, seed=2)
     by_hand = [
         ops.convert_to_numpy(layer(images[k : k + 3], training=True)) for k in range(0, 7, 3)
     ]
-    at_once = augment_all(images, Augment(**LECTURE, seed=2), batch_size=3)
+    at_once = augment_all(images, Augment(**LECTURE_OPTIONS, seed=2), batch_size=3)
     assert np.array_equal(at_once, np.concatenate(by_hand))
 
 
 def test_the_lectures_settings_cannot_be_changed_by_accident() -> None:
     with pytest.raises(TypeError):
-        LECTURE["shear_range"] = 11.5  # type: ignore[index]
+        LECTURE_OPTIONS["shear_range"] = 11.5  # type: ignore[index]
 
 
 def test_sweep_moves_one_option_through_its_values() -> None:
