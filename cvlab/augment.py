@@ -23,7 +23,7 @@ What the options mean is what `ImageDataGenerator`, which the lecture uses, make
 from collections.abc import Callable, Sequence
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import keras
 import numpy as np
@@ -48,6 +48,7 @@ INTERPOLATIONS = ("bilinear", "nearest")
 
 Tensor: TypeAlias = Any  # Keras has no type for "a tensor of whichever backend runs".
 Picture: TypeAlias = NDArray[np.generic]
+Level = TypeVar("Level", bound=np.generic)  # The dtype of pictures that come back in their own.
 
 
 class Transforms(NamedTuple):
@@ -385,7 +386,9 @@ def preview(image: Picture, layer: keras.layers.Layer, n: int) -> Picture:
     return np.concatenate([image[None], versions.astype(image.dtype)])
 
 
-def augment_all(images: Picture, layer: keras.layers.Layer, *, batch_size: int = 200) -> Picture:
+def augment_all(
+    images: NDArray[Level], layer: keras.layers.Layer, *, batch_size: int = 200
+) -> NDArray[Level]:
     """One augmented version of every picture, a batch at a time.
 
     Args:

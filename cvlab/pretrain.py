@@ -24,7 +24,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from cvlab import measure, toypets, zoo
-from cvlab.augment import Augment
+from cvlab.augment import Augment, augment_all
 
 PARTS: Final = ("ears", "muzzle", "pupils", "nose", "mouth", "whiskers", "head", "tail")
 
@@ -110,11 +110,7 @@ def augmented(pictures: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
         zoom_range=0.2,
         seed=seed,
     )
-    changed = np.empty_like(pictures)
-    for k in range(0, len(pictures), 200):
-        batch = augment(pictures[k : k + 200], training=True)
-        changed[k : k + 200] = keras.ops.convert_to_numpy(batch)
-    return changed
+    return augment_all(pictures, augment)
 
 
 def train(
