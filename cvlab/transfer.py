@@ -9,7 +9,7 @@ the whole fine-tuned network, which takes pictures and can be saved.
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -150,8 +150,9 @@ class Views(keras.utils.PyDataset):
     epoch. The views are read from disk batch by batch.
 
     Args:
-        views: Arrays (N, ...) of the same shape, such as from `cvlab.features.extract_views`; the
-            features of the pictures as they are may be among them.
+        views: Arrays (N, ...) of the same shape and dtype, such as from
+            `cvlab.features.extract_views`; the features of the pictures as they are may be among
+            them.
         labels: Class of each picture, shape (N,).
         batch_size: Pictures a step; the last step of an epoch may have fewer.
         seed: Of the orders and the lots.
@@ -162,7 +163,7 @@ class Views(keras.utils.PyDataset):
 
     def __init__(
         self,
-        views: Sequence[NDArray[np.float32]],
+        views: Sequence[NDArray[Any]],
         labels: ArrayLike,
         *,
         batch_size: int,
@@ -190,11 +191,11 @@ class Views(keras.utils.PyDataset):
         """Steps an epoch."""
         return math.ceil(len(self.labels) / self.batch_size)
 
-    def __getitem__(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
+    def __getitem__(self, step: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Give features and labels of one step."""
         chosen = slice(step * self.batch_size, (step + 1) * self.batch_size)
         rows, lots = self._order[chosen], self._lots[chosen]
-        batch = np.empty((len(rows), *self.views[0].shape[1:]), np.float32)
+        batch = np.empty((len(rows), *self.views[0].shape[1:]), self.views[0].dtype)
         for lot in np.unique(lots):
             batch[lots == lot] = self.views[lot][rows[lots == lot]]
         return batch, self.labels[rows]

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -167,11 +168,11 @@ def test_training_from_the_boundary_equals_end_to_end(
         head = transfer.dense_head(base.output_shape[1:], dropout=dropout)
         before = freezing.snapshot(base)
         lower, upper = transfer.split(base, layer_name)
+        inputs: NDArray[Any] = images
         if from_boundary:
             inputs = features.extract(images, lower, cache=tmp_path)
             model = keras.Sequential([keras.Input(inputs.shape[1:]), upper, head])
         else:
-            inputs = images.astype(np.float32)
             model = keras.Sequential([keras.Input((32, 32, 3)), base, head])
         compiled(model, 3e-4)
         views = transfer.Views([inputs], labels, batch_size=8, seed=3)
