@@ -426,6 +426,10 @@ def _who_notices() -> set[str]:
     return {name for name, f in methods.items() if not np.allclose(f(x)[0], f(brighter)[0])}
 
 
+def _clipped(r: float, d: float, r_max: float, d_max: float) -> tuple[float, float]:
+    return float(np.clip(r, 1 / r_max, r_max)), float(np.clip(d, -d_max, d_max))
+
+
 _MAPS: Final = _rng.normal(1, 2, size=(3, 4, 4, 6)) * np.arange(1, 7)
 
 _FAMILY: Final = (
@@ -480,42 +484,42 @@ _FAMILY: Final = (
     ),
     Exercise(
         number="03.3",
-        truth=lambda mb, sb, m, s, r_max, d_max: (
-            sorted((1 / r_max, sb / s, r_max))[1],
-            sorted((-d_max, (mb - m) / s, d_max))[1],
+        truth=lambda batch, moving, r_max, d_max: (
+            sorted((1 / r_max, batch[1] / moving[1], r_max))[1],
+            sorted((-d_max, (batch[0] - moving[0]) / moving[1], d_max))[1],
         ),
         cases=(
-            (1.0, 2.0, 0.5, 1.6, 3.0, 5.0),
-            (1.0, 2.0, 0.5, 0.1, 3.0, 2.0),
-            (-1.0, 0.1, 0.5, 1.0, 3.0, 1.0),
-            (1.0, 2.0, 0.5, 1.6, 1.0, 0.0),
+            ((1.0, 2.0), (0.5, 1.6), 3.0, 5.0),
+            ((1.0, 2.0), (0.5, 0.1), 3.0, 2.0),
+            ((-1.0, 0.1), (0.5, 1.0), 3.0, 1.0),
+            ((1.0, 2.0), (0.5, 1.6), 1.0, 0.0),
         ),
         why="With r_max = 1 and d_max = 0 nothing is corrected, and what is left is BatchNorm.",
         mistakes=(
             Mistake(
                 "r is upside down: the batch's deviation, which was divided by, must come back.",
-                lambda mb, sb, m, s, r_max, d_max: (
-                    float(np.clip(s / sb, 1 / r_max, r_max)),
-                    float(np.clip((mb - m) / s, -d_max, d_max)),
+                lambda batch, moving, r_max, d_max: _clipped(
+                    moving[1] / batch[1], (batch[0] - moving[0]) / moving[1], r_max, d_max
                 ),
             ),
             Mistake(
                 "d is measured in the batch's deviations; inference measures in moving ones.",
-                lambda mb, sb, m, s, r_max, d_max: (
-                    float(np.clip(sb / s, 1 / r_max, r_max)),
-                    float(np.clip((mb - m) / sb, -d_max, d_max)),
+                lambda batch, moving, r_max, d_max: _clipped(
+                    batch[1] / moving[1], (batch[0] - moving[0]) / batch[1], r_max, d_max
                 ),
             ),
             Mistake(
                 "Both limits work in two directions: r must not fall too far either, nor d below "
                 "its negative limit.",
-                lambda mb, sb, m, s, r_max, d_max: (min(sb / s, r_max), min((mb - m) / s, d_max)),
+                lambda batch, moving, r_max, d_max: (
+                    min(batch[1] / moving[1], r_max),
+                    min((batch[0] - moving[0]) / moving[1], d_max),
+                ),
             ),
             Mistake(
                 "d has the wrong sign.",
-                lambda mb, sb, m, s, r_max, d_max: (
-                    float(np.clip(sb / s, 1 / r_max, r_max)),
-                    float(np.clip((m - mb) / s, -d_max, d_max)),
+                lambda batch, moving, r_max, d_max: _clipped(
+                    batch[1] / moving[1], (moving[0] - batch[0]) / moving[1], r_max, d_max
                 ),
             ),
         ),

@@ -2,16 +2,17 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from cvlab import runner
+from cvlab import claims, exercises, lecture, runner
 
 LECTURES = Path(__file__).parents[1] / "lectures"
-NOTEBOOKS = sorted(LECTURES.glob("*.ipynb"))
+NOTEBOOKS = sorted(LECTURES.glob("[0-9]*.ipynb"))
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -106,6 +107,40 @@ def test_prose_stands_before_code(path: Path) -> None:
     """No more than two code cells follow each other without a sentence."""
     kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in read(path).cells)
     assert "ccc" not in kinds
+
+
+def test_every_claim_has_the_verdict_that_is_expected_of_it(path: Path) -> None:
+    """A claim that stops holding fails here by name, once the notebook's outputs are refreshed."""
+    number = path.stem[:2]
+    printed = "".join(
+        output.get("text", "")
+        for cell in code_cells(path)
+        if "nbval-ignore-output" not in cell.metadata.get("tags", [])
+        for output in cell.outputs
+    )
+    assert lecture.of_notebook(number)
+    assert claims.verdict_lines(claims.expected(number)) in printed
+
+
+def test_every_exercise_is_solved(path: Path) -> None:
+    checked = {}
+    for cell in code_cells(path):
+        found = re.fullmatch(r'exercises\.check\("([\d.]+)", \w+\)', cell.source.strip())
+        if found:
+            checked[found[1]] = cell.outputs[0]["data"]["text/plain"]
+    known = [number for number in exercises.EXERCISES if number[:2] == path.stem[:2]]
+    assert sorted(checked) == known
+    assert len(checked) >= 2
+    for number, result in checked.items():
+        assert result.startswith(f"Exercise {number}: right. ")
+
+
+def test_no_sentence_turns_into_a_list(path: Path) -> None:
+    """A line that happens to begin with "1. " starts a list, even within a paragraph."""
+    lines = prose(path).splitlines()
+    for before, line in pairwise(lines):
+        if re.match(r"\d+\. ", line):
+            assert not before.strip() or re.match(r"\d+\. | {2,}", before), line
 
 
 def test_links_lead_somewhere(path: Path) -> None:
