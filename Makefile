@@ -27,7 +27,7 @@ export CVLAB_CACHE ?= $(CURDIR)/build/cache
 export TF_FORCE_GPU_ALLOW_GROWTH := true
 export PYTHONUTF8 := 1
 
-.PHONY: help setup lectures executed student test lab bench refresh pretrain ladder lock clean distclean FORCE
+.PHONY: help setup lectures executed summed slides compare student test lab bench refresh pretrain ladder lock clean distclean FORCE
 .DEFAULT_GOAL := help
 # A recipe that is stopped must not leave a target that looks finished.
 .DELETE_ON_ERROR:
@@ -46,9 +46,15 @@ $(READY): $(LOCK) pyproject.toml .ci/setup
 
 lectures: $(READY) $(OUT)/.inputs ## execute every notebook into build/PROFILE
 	@$(MAKE) --keep-going --no-print-directory executed || true
-	@$(PY) -m cvlab.runner table $(OUT) $(SOURCES)
+	@$(MAKE) --keep-going --no-print-directory summed || true
+	@$(PY) -m cvlab.report build $(OUT) $(SOURCES); made=$$?; \
+	$(PY) -m cvlab.runner table $(OUT) $(SOURCES) && exit $$made
 
-executed: $(EXECUTED)
+# 13 sums up what the others have measured, so it runs after them, and again when they did.
+SUMMARY := $(filter $(OUT)/13_%,$(EXECUTED))
+executed: $(filter-out $(SUMMARY),$(EXECUTED))
+summed: $(SUMMARY)
+$(SUMMARY): $(wildcard $(OUT)/records/0[5-9]*.json $(OUT)/records/1[0-2]*.json)
 
 $(OUT)/%.ipynb: lectures/%.ipynb $(PACKAGE) $(OUT)/.inputs | $(READY)
 	@$(PY) -m cvlab.runner execute $< $@ --profile $(PROFILE)
@@ -62,6 +68,13 @@ $(OUT)/.inputs: FORCE
 	@mkdir -p $(OUT)
 	@inputs="photos=$$CVLAB_PHOTOS weights=$$CVLAB_WEIGHTS"; \
 	echo "$$inputs" | cmp -s - $@ || echo "$$inputs" > $@
+
+slides: $(READY) ## reveal.js slides of the notebooks, as executed for PROFILE or as committed
+	@$(PY) -m cvlab.report slides $(OUT)/slides $(or $(wildcard $(EXECUTED)),$(SOURCES))
+
+compare: $(READY) ## two runs side by side (A=build/quick B=build/laptop)
+	@test -n "$(A)" -a -n "$(B)" || { echo "Name two runs: make compare A=build/quick B=build/laptop" >&2; exit 2; }
+	@$(PY) -m cvlab.report compare $(A) $(B) --out build/compare.html
 
 student: $(READY) ## copies without solutions and outputs, for students, in build/student/
 	@rm -rf build/student

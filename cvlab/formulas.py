@@ -189,10 +189,7 @@ def mathml(tex: str, *, display: bool = False) -> str:
     body = _Parser(tex).everything()
     kind = ' display="block"' if display else ""
     source = f'<annotation encoding="application/x-tex">{escape(tex.strip())}</annotation>'
-    return (
-        f'<math{kind} xmlns="http://www.w3.org/1998/Math/MathML">'
-        f"<semantics>{body}{source}</semantics></math>"
-    )
+    return f"<math{kind}><semantics>{body}{source}</semantics></math>"
 
 
 def _row(parts: list[str]) -> str:

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import papermill
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
-from cvlab import profiles
+from cvlab import claims, profiles
 
 KERNEL = "python3"
 # Tag of the cells that hold the solution of an exercise.
@@ -51,6 +52,7 @@ class Record:
         verdict: `passed` or `failed`.
         cell: Number of the failing cell, counted from 1 over all cells; 0 if none failed.
         error: The failing cell's first line and its exception, or an empty string.
+        finished: When the run ended, UTC, for example `2026-01-31 17:05`.
     """
 
     notebook: str
@@ -59,6 +61,7 @@ class Record:
     verdict: str
     cell: int = 0
     error: str = ""
+    finished: str = ""
 
     @staticmethod
     def path(folder: Path, notebook: str) -> Path:
@@ -101,9 +104,16 @@ def execute(source: Path, target: Path, profile: str) -> Record:
     folder, name = target.parent, target.stem
     failed, partial = folder / f"{name}.failed.ipynb", folder / f"{name}.partial.ipynb"
     folder.mkdir(parents=True, exist_ok=True)
+    records = folder / "records"
     # Results of an earlier run must not pass for those of this one if it is interrupted.
-    for stale in (target, failed, Record.path(folder, name)):
+    for stale in (
+        target,
+        failed,
+        Record.path(folder, name),
+        claims.file_of(records, name[:2]),
+    ):
         stale.unlink(missing_ok=True)
+    os.environ[claims.FOLDER_VARIABLE] = str(records.absolute())  # the kernel inherits it
 
     start = time.monotonic()
     try:
@@ -127,15 +137,20 @@ def execute(source: Path, target: Path, profile: str) -> Record:
             "failed",
             cell,
             f"{first_line.strip()} -> {error.ename}: {error.evalue}",
+            _now(),
         )
         partial.replace(failed)
     else:
-        record = Record(name, profile, time.monotonic() - start, "passed")
+        record = Record(name, profile, time.monotonic() - start, "passed", finished=_now())
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
     record.save(folder)
     return record
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _source_cell(source: Path, code: str) -> int:
