@@ -121,36 +121,6 @@ def small_cnn(
     return network
 
 
-def lenet5() -> keras.Model:
-    """Build LeNet-5, the convnet that read bank checks (lecture step 3); 61,706 parameters.
-
-    Plain average pooling, every filter of C3 on all six maps, and a softmax at the end stand for
-    the paper's trained subsampling, chosen maps and prototypes. Not compiled.
-
-    Returns:
-        A model from pictures (n, 32, 32, 1) in 0..255 to the probabilities of ten digits, (n, 10).
-
-    Source:
-        Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-Based Learning Applied to Document
-        Recognition" (1998), section II.
-    """
-    return keras.Sequential(
-        [
-            keras.Input((32, 32, 1), name="pictures"),
-            layers.Rescaling(1 / 255, name="preprocessing"),
-            layers.Conv2D(6, 5, activation="tanh", name="C1"),
-            layers.AveragePooling2D(2, name="S2"),
-            layers.Conv2D(16, 5, activation="tanh", name="C3"),
-            layers.AveragePooling2D(2, name="S4"),
-            layers.Conv2D(120, 5, activation="tanh", name="C5"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(84, activation="tanh", name="F6"),
-            layers.Dense(10, activation="softmax", name="output"),
-        ],
-        name="lenet5",
-    )
-
-
 def toy_base(image_size: int = 64, weights: str | Path | None = "zoo") -> keras.Model:
     """Build the embedded convolutional base: VGG16's plan at a thirtieth of its size.
 
