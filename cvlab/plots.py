@@ -6,14 +6,16 @@ dark page, and they tell series apart by line style, marker or label as well as 
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
@@ -411,3 +413,75 @@ def feature_maps(
         for ax, channel in zip(row[1:], strongest[:channels], strict=False):
             ax.imshow(batch[picture, ..., channel], interpolation="nearest", cmap="gray")
     return fig
+
+
+def diagram(
+    ax: Axes,
+    boxes: Mapping[str, str],
+    arrows: Sequence[tuple[str, str]],
+    *,
+    filled: Collection[str] = (),
+) -> None:
+    """Draw boxes from top to bottom, each below all it takes from, and the arrows between them.
+
+    Args:
+        ax: Where to draw; it becomes as wide and high as there are boxes.
+        boxes: Text by name, in an order in which each box comes after those it takes from.
+        arrows: Pairs of names, from and to.
+        filled: Names of the boxes to fill.
+
+    Raises:
+        ValueError: If an arrow leads from or to a box that is not there, or upward in `boxes`.
+    """
+    order = {name: number for number, name in enumerate(boxes)}
+    for start, end in arrows:
+        if start not in order or end not in order or order[start] >= order[end]:
+            raise ValueError(
+                f"no box {start!r} with a box {end!r} after it: list the boxes in the order in "
+                "which the arrows lead"
+            )
+    row: dict[str, int] = {}
+    for name in boxes:
+        row[name] = 1 + max((row[start] for start, end in arrows if end == name), default=-1)
+    # An arrow over several rows gets a place in each of them, so that it passes beside the boxes.
+    paths = {
+        (start, end): [start, *(f"{start}>{end}>{k}" for k in range(row[start] + 1, row[end])), end]
+        for start, end in dict.fromkeys(arrows)
+    }
+    above: dict[str, list[str]] = {name: [] for name in boxes}
+    for path in paths.values():
+        for upper, lower in pairwise(path):
+            above.setdefault(lower, []).append(upper)
+            row[lower] = row[upper] + 1 if lower not in boxes else row[lower]
+    x: dict[str, float] = {}
+    for level in range(max(row.values()) + 1):
+        places = [name for name in above if row[name] == level]
+        wish = {name: float(np.mean([x[up] for up in above[name]] or [0])) for name in places}
+        places.sort(key=lambda name: wish[name])
+        # Side by side in the order of their wishes, at least one apart, centered on them.
+        at = np.array([wish[name] for name in places])
+        for k in range(1, len(at)):
+            at[k] = max(at[k], at[k - 1] + 1)
+        at += np.mean(list(wish.values())) - at.mean()
+        x.update(zip(places, at.tolist(), strict=True))
+    half = 0.28  # of a box's height; rows are one apart
+    look = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "snap": False}
+    for path in paths.values():
+        corners = [(x[name], side - row[name]) for name in path for side in (half, -half)]
+        *rest, tail, tip = corners[1:-1]
+        ax.plot(*zip(*rest, tail, strict=True), color=MUTED, lw=1, snap=False)
+        ax.annotate("", tip, tail, arrowprops=look)
+    for name, text in boxes.items():
+        box = FancyBboxPatch(
+            (x[name] - 0.45, -row[name] - half),
+            0.9,
+            2 * half,
+            boxstyle="round,pad=0,rounding_size=0.08",
+            facecolor="#cfe3f1" if name in filled else "white",
+            edgecolor=MUTED,
+        )
+        ax.add_patch(box)
+        ax.text(x[name], -row[name], text, ha="center", va="center", fontsize=8)
+    ax.set_xlim(min(x.values()) - 0.55, max(x.values()) + 0.55)
+    ax.set_ylim(-max(row.values()) - 0.45, 0.45)
+    ax.set_axis_off()

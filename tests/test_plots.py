@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
+from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from cvlab import plots
@@ -171,3 +172,30 @@ def test_cubes_darken_the_visible_faces_of_chosen_cells() -> None:
         assert len(ax.patches) == 3 * 4 + 2 * 3 + 2 * 4
         dark = mpl.colors.to_rgba(plots.BLUE)
         assert sum(patch.get_facecolor() == dark for patch in ax.patches) == expected
+
+
+def test_diagram_leads_from_top_to_bottom_without_overlap() -> None:
+    fig, axes = plots.figure(alt="a block with a shortcut")
+    boxes = {"x": "input", "a": "one", "b": "two", "side": "aside", "sum": "sum"}
+    arrows = [("x", "a"), ("a", "b"), ("x", "side"), ("b", "sum"), ("side", "sum"), ("x", "sum")]
+    plots.diagram(axes[0, 0], boxes, arrows, filled={"a"})
+    drawn = {text.get_text(): text.get_position() for text in axes[0, 0].texts if text.get_text()}
+    x, y = ({text: place[axis] for text, place in drawn.items()} for axis in (0, 1))
+    assert y["input"] > y["one"] > y["two"] > y["sum"]
+    assert y["one"] == y["aside"] and abs(x["one"] - x["aside"]) >= 1
+    # The long arrows of the shortcut pass beside the box in each row between.
+    (shortcut,) = [line.get_xydata() for line in axes[0, 0].lines if len(line.get_xydata()) == 5]
+    for text in ("one", "two"):
+        passing = shortcut[np.isclose(shortcut[:, 1], y[text], atol=0.3), 0]
+        assert len(passing) == 2 and np.abs(passing - x[text]).min() >= 1
+    patches = [patch for patch in axes[0, 0].patches if isinstance(patch, FancyBboxPatch)]
+    assert len(patches) == len(boxes)
+    assert sum(patch.get_facecolor() != (1, 1, 1, 1) for patch in patches) == 1
+    assert fig.png()
+
+
+def test_diagram_refuses_arrows_that_lead_nowhere_or_upward() -> None:
+    _, axes = plots.figure(alt="nothing")
+    for arrow in (("a", "c"), ("b", "a"), ("a", "a")):
+        with pytest.raises(ValueError, match="in the order in which the arrows lead"):
+            plots.diagram(axes[0, 0], {"a": "", "b": ""}, [arrow])
