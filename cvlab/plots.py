@@ -291,6 +291,53 @@ def lines(ax: Axes, x: Sequence[float], series: Mapping[str, Sequence[float | In
             ax.plot(x, middle, **look)
 
 
+@style()
+def truth_table(
+    cells: Mapping[str, Mapping[str, str]],
+    *,
+    marked: Sequence[str] = (),
+    width: float = 7.5,
+    alt: str,
+) -> Figure:
+    """Words in a grid: one row a case, one column a question, some words white on blue.
+
+    Args:
+        cells: Words by column, by row.
+        marked: Words to set apart.
+        width: Width in inches.
+        alt: See `figure`; the words themselves are added to it.
+
+    Raises:
+        ValueError: If there are no rows, or they do not all have the same columns.
+    """
+    columns = list(next(iter(cells.values()), {}))
+    if not columns or any(list(row) != columns for row in cells.values()):
+        raise ValueError(
+            "truth_table() needs at least one row, and the same columns in the same order in all: "
+            f"got {[list(row) for row in cells.values()]}"
+        )
+    words = "; ".join(
+        f"{case} – {', '.join(f'{question}: {word}' for question, word in row.items())}"
+        for case, row in cells.items()
+    )
+    fig, axes = figure(width=width, height=0.4 + 0.36 * len(cells), alt=f"{alt}. {words}")
+    ax: Axes = axes[0, 0]
+    for row, answers in enumerate(cells.values()):
+        for column, word in enumerate(answers.values()):
+            x, y = [column, column + 1, column + 1, column], [row, row, row + 1, row + 1]
+            dark = word in marked
+            ax.fill(x, y, facecolor=BLUE if dark else "white", edgecolor=MUTED, lw=0.8)
+            ink = CARD if dark else INK
+            ax.text(column + 0.5, row + 0.5, word, ha="center", va="center", fontsize=9, color=ink)
+    ax.set(xlim=(0, len(columns)), ylim=(len(cells), 0))
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    ax.set_yticks(np.arange(len(cells)) + 0.5, list(cells))
+    ax.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    return fig
+
+
 def matrices(
     arrays: Sequence[ArrayLike] | NDArray[Any],
     titles: Sequence[str] = (),
