@@ -155,6 +155,19 @@ def test_lines_draw_the_bounds_of_intervals() -> None:
     np.testing.assert_allclose(bars.get_segments()[0], [[1, 0.4], [1, 0.7]])
 
 
+def test_truth_table_sets_words_apart_and_speaks_them() -> None:
+    rows = {"frozen": {"moves": "no", "learns": "no"}, "free": {"moves": "yes", "learns": "no"}}
+    fig = plots.truth_table(rows, marked=["yes"], alt="who moves")
+    (ax,) = fig.axes
+    assert [text.get_text() for text in ax.texts] == ["no", "no", "yes", "no"]
+    dark = [patch.get_facecolor() == mpl.colors.to_rgba(plots.BLUE) for patch in ax.patches]
+    assert dark == [False, False, True, False]
+    assert fig.alt == "who moves. frozen – moves: no, learns: no; free – moves: yes, learns: no"
+    for broken in ({}, {"a": {"x": "1"}, "b": {"y": "1"}}):
+        with pytest.raises(ValueError, match="the same columns"):
+            plots.truth_table(broken, alt="")
+
+
 def test_matrices_show_their_numbers_and_center_on_zero() -> None:
     fig = plots.matrices(np.array([[[-1, 0], [0.25, 2]]]), ["kernel"], alt="a kernel")
     (ax,) = fig.axes
