@@ -35,6 +35,14 @@ class Profile:
             it: a family, with its options in parentheses. VGG16 in the lecture.
         base_image_size: Height and width in pixels of the pictures that the base takes; 150 in
             the lecture.
+        base_sizes: Heights and widths in pixels that notebook 09 compares.
+        transfer_seeds: Random initialisations of each head that notebooks 09 to 11 compare, at
+            least two.
+        transfer_batch_size: Pictures a training step on features; 20 in the lecture.
+        head_epochs: Epochs of a head on the features of the pictures as they are; 30 in the
+            lecture.
+        head_learning_rate: RMSprop's step size for the lecture's head; 2e-5 in the lecture.
+        pooled_learning_rate: RMSprop's step size for the head with global pooling.
     """
 
     name: str
@@ -52,6 +60,12 @@ class Profile:
     normalization_seeds: tuple[int, ...]
     base: str = "VGG16"
     base_image_size: int = 150
+    base_sizes: tuple[int, ...]
+    transfer_seeds: tuple[int, ...]
+    transfer_batch_size: int = 20
+    head_epochs: int = 30
+    head_learning_rate: float = 2e-5
+    pooled_learning_rate: float = 1e-3
 
     @property
     def per_class(self) -> dict[str, int]:
@@ -79,6 +93,12 @@ PROFILES: dict[str, Profile] = {
             normalization_seeds=(0, 1, 2),
             base="toy",
             base_image_size=64,
+            base_sizes=(32, 64, 96),
+            transfer_seeds=(0, 1, 2),
+            transfer_batch_size=50,
+            head_epochs=20,
+            head_learning_rate=3e-4,
+            pooled_learning_rate=3e-3,
         ),
         Profile(
             name="laptop",
@@ -90,6 +110,9 @@ PROFILES: dict[str, Profile] = {
             # Small enough for two cores, and best at the size it was trained at.
             base="MobileNet(alpha=0.75)",
             base_image_size=224,
+            base_sizes=(150, 192, 224, 256),
+            transfer_seeds=(0, 1, 2),
+            head_epochs=15,
         ),
         Profile(
             name="lecture",
@@ -98,6 +121,8 @@ PROFILES: dict[str, Profile] = {
             lenet_epochs=20,
             lenet_seeds=(0, 1, 2, 3, 4),
             normalization_seeds=tuple(range(10)),
+            base_sizes=(100, 150, 224),
+            transfer_seeds=(0, 1, 2, 3, 4),
         ),
     )
 }
