@@ -79,11 +79,8 @@ def load(folder: Path) -> Run:
         ValueError: If a record is damaged.
     """
     records = folder / "records"
-    found = {}
-    for file in sorted(records.glob("*.json")):
-        record = Record.load(folder, file.stem) if file.stem[:2].isdigit() else None
-        if record is not None and not file.name.endswith(".claims.json"):
-            found[record.notebook] = record
+    names = [file.stem for file in sorted(records.glob("[0-9][0-9]_*.json"))]
+    found = {name: record for name in names if (record := Record.load(folder, name))}
     if not found:
         raise FileNotFoundError(
             f"No notebook has run in {folder}: start with `make lectures PROFILE={folder.name}`"
