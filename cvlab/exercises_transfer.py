@@ -1,6 +1,6 @@
 """What is right in the exercises of notebooks 08 to 13, and the mistakes readers make there."""
 
-from math import ceil, comb, sqrt
+from math import ceil, comb, log, sqrt
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -8,6 +8,130 @@ from numpy.typing import NDArray
 from cvlab.grading import Exercise, Mistake
 
 Array = NDArray[Any]
+
+# 12: what trains, which statistics, how fast they drift ----------------------------------
+
+
+def _weights_that_train(stack: list[tuple[str, bool, bool]]) -> int:
+    """Ask Keras: build the layers and count."""
+    from keras import layers
+
+    made = {
+        "conv": layers.Conv2D(4, 3, padding="same"),
+        "conv without bias": layers.Conv2D(4, 3, padding="same", use_bias=False),
+        "norm": layers.BatchNormalization(),
+        "pool": layers.MaxPooling2D(2),
+    }
+    count = 0
+    for kind, has_bias, trainable in stack:
+        name = kind if has_bias or kind != "conv" else "conv without bias"
+        layer = type(made[name]).from_config(made[name].get_config())
+        layer.build((None, 8, 8, 4))
+        layer.trainable = trainable
+        count += len(layer.trainable_weights)
+    return count
+
+
+def _count(
+    stack: list[tuple[str, bool, bool]], *, norm: int = 2, bias: bool = True, frozen: bool = False
+) -> int:
+    """Count by rule; the options are the readers' mistakes."""
+    weights = {"conv": 1, "norm": norm, "pool": 0}
+    return sum(
+        weights[kind] + (kind == "conv" and (has_bias or not bias))
+        for kind, has_bias, trainable in stack
+        if trainable or frozen
+    )
+
+
+def _normalizes_by(trainable: bool, training: bool) -> str:
+    """Ask Keras: a batch of two numbers has the mean 0 afterwards, or it has not."""
+    import keras
+
+    norm = keras.layers.BatchNormalization(trainable=trainable)
+    output = norm(keras.ops.convert_to_tensor([[3.0], [5.0]]), training=training)
+    return "batch" if abs(float(keras.ops.mean(output))) < 0.1 else "moving"
+
+
+def _batches_until(momentum: float, share: float) -> int:
+    """By doing it: from 0 toward 1, batch after batch."""
+    moving, batches = 0.0, 0
+    while moving < share:
+        moving = momentum * moving + (1 - momentum)
+        batches += 1
+    return batches
+
+
+_FREEZING: Final = (
+    Exercise(
+        number="12.1",
+        truth=_weights_that_train,
+        cases=(
+            ([("conv", True, True), ("norm", False, True), ("pool", False, True)],),
+            ([("conv", False, True), ("norm", False, True)],),
+            ([("conv", True, False), ("norm", False, False), ("conv", True, True)],),
+            ([("norm", False, True)] * 3 + [("conv", False, False)],),
+            ([],),
+        ),
+        why="A frozen layer counts nothing, and of a BatchNormalization's four weights only gamma "
+        "and beta are learned.",
+        mistakes=(
+            Mistake(
+                "A BatchNormalization has four weights, but gradients reach only two of them.",
+                lambda stack: _count(stack, norm=4),
+            ),
+            Mistake("A convolution without bias has one weight.", lambda s: _count(s, bias=False)),
+            Mistake("Frozen layers are counted too.", lambda stack: _count(stack, frozen=True)),
+        ),
+    ),
+    Exercise(
+        number="12.2",
+        truth=_normalizes_by,
+        cases=((True, True), (True, False), (False, True), (False, False)),
+        why="Only a layer that may train, in a call that trains, looks at the batch.",
+        mistakes=(
+            Mistake(
+                "The flag counts as well: a frozen BatchNormalization stays in inference mode "
+                "whatever the call says.",
+                lambda trainable, training: "batch" if training else "moving",
+            ),
+            Mistake(
+                "The call counts as well: nothing looks at the batch in `predict`.",
+                lambda trainable, training: "batch" if trainable else "moving",
+            ),
+            Mistake(
+                "One of the two is not enough.",
+                lambda trainable, training: "batch" if trainable or training else "moving",
+            ),
+            Mistake(
+                "The other way round: which statistics does a network use in `predict`?",
+                lambda trainable, training: "moving" if trainable and training else "batch",
+            ),
+        ),
+    ),
+    Exercise(
+        number="12.3",
+        truth=_batches_until,
+        cases=((0.99, 0.5), (0.9, 0.9), (0.99, 0.99), (0.5, 0.9), (0.75, 0.3)),
+        why="After n batches the old mean has the weight momentum to the power of n.",
+        mistakes=(
+            Mistake(
+                "Round up: before that batch the mean has not gone far enough.",
+                lambda momentum, share: int(log(1 - share) / log(momentum)),
+            ),
+            Mistake(
+                "That is when the *old* mean has `share` of the weight left. How much is left when "
+                "`share` of the way is done?",
+                lambda momentum, share: ceil(log(share) / log(momentum)),
+            ),
+            Mistake(
+                "The steps get smaller on the way: each goes a fixed part of what is left, not of "
+                "the whole.",
+                lambda momentum, share: ceil(share / (1 - momentum)),
+            ),
+        ),
+    ),
+)
 
 # 13: which difference is real -------------------------------------------------------------
 
@@ -91,4 +215,4 @@ _LADDER: Final = (
     ),
 )
 
-EXERCISES: Final = _LADDER
+EXERCISES: Final = (*_FREEZING, *_LADDER)
