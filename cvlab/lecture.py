@@ -634,8 +634,8 @@ CLAIMS: Final[dict[str, Claim]] = {
             notebook="12",
             step=26,
             erratum=11,
-            says="A frozen base keeps what it has learned, BatchNorm or not",
-            today="its moving averages change unless it runs in inference mode",
+            says="Unfreezing the last layers one by one suits any base, BatchNorm or not",
+            today="BatchNorm among them changes its moving statistics: keep it frozen",
             quick=DIFFERS,
         ),
         # 13
