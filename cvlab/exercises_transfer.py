@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 def _weights_that_train(stack: list[tuple[str, bool, bool]]) -> int:
     """Ask Keras: build the layers and count."""
-    from keras import layers
+    from keras import layers  # noqa: PLC0415 (Keras takes seconds to import)
 
     made = {
         "conv": layers.Conv2D(4, 3, padding="same"),
@@ -46,7 +46,7 @@ def _count(
 
 def _normalizes_by(trainable: bool, training: bool) -> str:
     """Ask Keras: a batch of two numbers has the mean 0 afterwards, or it has not."""
-    import keras
+    import keras  # noqa: PLC0415
 
     norm = keras.layers.BatchNormalization(trainable=trainable)
     output = norm(keras.ops.convert_to_tensor([[3.0], [5.0]]), training=training)
