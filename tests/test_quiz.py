@@ -77,3 +77,27 @@ def test_without_a_setting_it_lies_in_the_home(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("CVLAB_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert quiz.path() == Path.home() / ".cache" / "cvlab" / "quiz.json"
+
+
+def test_second_answers_leave_the_first_alone(cache: Path) -> None:
+    quiz.answer(5, "the same thing")
+    quiz.answer(5, "a stack <of> kernels", again=True)
+    assert quiz.answers() == {5: "the same thing"}
+    assert quiz.answers(again=True) == {5: "a stack <of> kernels"}
+    assert quiz.path() != quiz.path(again=True)
+    assert quiz.path(again=True).parent == cache
+
+
+def test_the_comparison_shows_all_three_as_text_and_as_a_table() -> None:
+    quiz.answer(5, "the same thing")
+    quiz.answer(5, "a stack <of> kernels", again=True)
+    shown = quiz.compare()._repr_mimebundle_()
+    fifth = shown["text/plain"].split("\n\n")[4].splitlines()
+    assert fifth[1:] == [
+        "   at first: the same thing",
+        "   now:      a stack <of> kernels",
+        "   shown:    A filter is a stack of kernels, one for each input channel. (01, section 4)",
+    ]
+    assert shown["text/html"].count('scope="row"') == 7
+    assert "a stack &lt;of&gt; kernels" in shown["text/html"]
+    assert shown["text/html"].count("(no answer yet)") == 12
