@@ -203,7 +203,7 @@ _PLURAL: Final = {
 def _figure(figure: plots.Figure) -> str:
     picture = base64.b64encode(figure.svg().encode()).decode()
     source = f"data:image/svg+xml;base64,{picture}"
-    return f'<figure><img alt="{escape(figure.alt)}" src="{source}"></figure>'
+    return f'<figure tabindex="0"><img alt="{escape(figure.alt)}" src="{source}"></figure>'
 
 
 def _pictures(profile: str) -> str:
