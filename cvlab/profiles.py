@@ -31,6 +31,8 @@ class Profile:
         lenet_seeds: Random initialisations of LeNet-5, at least one.
         normalization_seeds: Random initialisations of each network that notebooks 02 and 03
             compare, at least three.
+        freezing_seeds: Random initialisations of the head, and orders of the pictures, with which
+            notebook 12 measures what BatchNorm in training mode costs, at least two.
         base: The pretrained base that `cvlab.zoo.base_for` opens, as `cvlab.zoo.load_base` takes
             it: a family, with its options in parentheses. VGG16 in the lecture.
         base_image_size: Height and width in pixels of the pictures that the base takes; 150 in
@@ -58,6 +60,7 @@ class Profile:
     lenet_epochs: int
     lenet_seeds: tuple[int, ...]
     normalization_seeds: tuple[int, ...]
+    freezing_seeds: tuple[int, ...]
     base: str = "VGG16"
     base_image_size: int = 150
     base_sizes: tuple[int, ...]
@@ -91,6 +94,7 @@ PROFILES: dict[str, Profile] = {
             lenet_epochs=10,
             lenet_seeds=(0, 1),
             normalization_seeds=(0, 1, 2),
+            freezing_seeds=(0, 1, 2),
             base="toy",
             base_image_size=64,
             base_sizes=(32, 64, 96),
@@ -107,6 +111,7 @@ PROFILES: dict[str, Profile] = {
             lenet_epochs=15,
             lenet_seeds=(0, 1, 2),
             normalization_seeds=(0, 1, 2, 3, 4),
+            freezing_seeds=(0, 1, 2, 3, 4),
             # Small enough for two cores, and best at the size it was trained at.
             base="MobileNet(alpha=0.75)",
             base_image_size=224,
@@ -121,6 +126,7 @@ PROFILES: dict[str, Profile] = {
             lenet_epochs=20,
             lenet_seeds=(0, 1, 2, 3, 4),
             normalization_seeds=tuple(range(10)),
+            freezing_seeds=tuple(range(10)),
             base_sizes=(100, 150, 224),
             transfer_seeds=(0, 1, 2, 3, 4),
         ),
