@@ -326,7 +326,8 @@ def truth_table(
         for column, word in enumerate(answers.values()):
             x, y = [column, column + 1, column + 1, column], [row, row, row + 1, row + 1]
             dark = word in marked
-            ax.fill(x, y, facecolor=BLUE if dark else "white", edgecolor=MUTED, lw=0.8)
+            face = BLUE if dark else "white"
+            ax.fill(x, y, facecolor=face, edgecolor=MUTED, lw=0.8, clip_on=False)
             ink = CARD if dark else INK
             ax.text(column + 0.5, row + 0.5, word, ha="center", va="center", fontsize=9, color=ink)
     ax.set(xlim=(0, len(columns)), ylim=(len(cells), 0))
