@@ -1,13 +1,117 @@
 """What is right in the exercises of notebooks 08 to 13, and the mistakes readers make there."""
 
+from itertools import product
 from math import ceil, comb, log, sqrt
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cvlab.grading import Exercise, Mistake
 
 Array = NDArray[Any]
+
+# 08: what networks are made of -------------------------------------------------------------
+
+
+def _inception_parameters(channels: int, *branches: int) -> int:
+    """By the sizes of the kernels, branch by branch."""
+    one, reduce3, three, reduce5, five, pool = branches
+    windows = [(1, channels, one), (1, channels, reduce3), (3, reduce3, three)]
+    windows += [(1, channels, reduce5), (5, reduce5, five), (1, channels, pool)]
+    kernels = [np.zeros((size, size, seen, filters)) for size, seen, filters in windows]
+    return sum(kernel.size + kernel.shape[-1] for kernel in kernels)
+
+
+def _separable_share(inputs: int, outputs: int, window: int) -> float:
+    """By the sizes of the kernels."""
+    full = np.zeros((window, window, inputs, outputs))
+    depthwise, pointwise = np.zeros((window, window, inputs)), np.zeros((inputs, outputs))
+    return (depthwise.size + pointwise.size) / full.size
+
+
+def _comparisons(image_size: int, patch: int) -> int:
+    """By listing all pairs of tokens."""
+    corners = range(0, image_size, patch)
+    tokens = ["class", *((row, column) for row in corners for column in corners)]
+    return sum(1 for _ in product(tokens, tokens))
+
+
+_PRETRAINED: Final = (
+    Exercise(
+        number="08.1",
+        truth=_inception_parameters,
+        cases=((192, 64, 96, 128, 16, 32, 32), (7, 1, 2, 3, 4, 5, 6), (3, 2, 2, 2, 2, 2, 2)),
+        why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
+        mistakes=(
+            Mistake(
+                "The biases are missing: each convolution has one for every filter.",
+                lambda c, one, r3, three, r5, five, pool: (
+                    c * (one + r3 + r5 + pool) + 9 * r3 * three + 25 * r5 * five
+                ),
+            ),
+            Mistake(
+                "The large windows see what the 1 × 1 convolution in front of them puts out, not "
+                "the module's input.",
+                lambda c, one, r3, three, r5, five, pool: (
+                    (c + 1) * (one + r3 + r5 + pool) + (9 * c + 1) * three + (25 * c + 1) * five
+                ),
+            ),
+            Mistake(
+                "Pooling has no parameters, but a 1 × 1 convolution follows it.",
+                lambda c, one, r3, three, r5, five, pool: (
+                    (c + 1) * (one + r3 + r5) + (9 * r3 + 1) * three + (25 * r5 + 1) * five
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        number="08.2",
+        truth=_separable_share,
+        cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
+        why="With a few hundred filters what remains is about one part in window × window.",
+        mistakes=(
+            Mistake(
+                "Only the depthwise half is counted; mixing the channels takes weights as well.",
+                lambda m, n, k: 1 / n,
+            ),
+            Mistake(
+                "Only the pointwise half is counted; the windows take weights as well.",
+                lambda m, n, k: 1 / k**2,
+            ),
+            Mistake(
+                "Inputs and outputs are exchanged: the full convolution has a window for each pair "
+                "of them, the depthwise one for each input.",
+                lambda m, n, k: 1 / m + 1 / k**2,
+            ),
+            Mistake(
+                "That is how many times smaller it is; asked is what share remains.",
+                lambda m, n, k: 1 / (1 / n + 1 / k**2),
+            ),
+        ),
+    ),
+    Exercise(
+        number="08.3",
+        truth=_comparisons,
+        cases=((224, 16), (384, 16), (64, 8)),
+        why="Twice the picture's side makes nearly sixteen times the comparisons.",
+        mistakes=(
+            Mistake(
+                "The class token compares as well, and is compared with.",
+                lambda size, patch: (size // patch) ** 4,
+            ),
+            Mistake(
+                "That is the number of tokens. Each of them is compared with each.",
+                lambda size, patch: (size // patch) ** 2 + 1,
+            ),
+            Mistake(
+                "A token is compared with itself too, and a with b is not the same as b with a: a "
+                "query is not a key.",
+                lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
+            ),
+        ),
+    ),
+)
 
 # 12: what trains, which statistics, how fast they drift ----------------------------------
 
@@ -215,4 +319,4 @@ _LADDER: Final = (
     ),
 )
 
-EXERCISES: Final = (*_FREEZING, *_LADDER)
+EXERCISES: Final = (*_PRETRAINED, *_FREEZING, *_LADDER)

@@ -9,7 +9,7 @@ import pytest
 from keras.layers import Conv2D
 from scipy.special import erf
 
-from cvlab import classics
+from cvlab import classics, exercises
 
 
 def array(tensor: Any) -> np.ndarray:
@@ -256,3 +256,12 @@ def test_mistakes_are_named() -> None:
         classics.vit(64, width=64, heads=5)
     with pytest.raises(ValueError, match="number of patches must be known"):
         classics.ClassTokenAndPositions()(keras.Input((None, 8)))
+
+
+def test_the_exercise_counts_what_keras_counts() -> None:
+    exercise = exercises.EXERCISES["08.1"]
+    for channels, *branches in exercise.cases:
+        maps = keras.Input((4, 4, channels))
+        module = classics.inception(maps, classics.Branches(*branches), "module")
+        count = keras.Model(maps, module).count_params()
+        assert exercise.truth(channels, *branches) == count
