@@ -45,6 +45,10 @@ class Profile:
             lecture.
         head_learning_rate: RMSprop's step size for the lecture's head; 2e-5 in the lecture.
         pooled_learning_rate: RMSprop's step size for the head with global pooling.
+        whole_epochs: Epochs of augmentation, base and head in one network (notebook 10); 5 in the
+            lecture.
+        views: Augmented views of each training picture that are kept as features.
+        frozen_epochs: Epochs of a head on those views.
     """
 
     name: str
@@ -69,6 +73,9 @@ class Profile:
     head_epochs: int = 30
     head_learning_rate: float = 2e-5
     pooled_learning_rate: float = 1e-3
+    whole_epochs: int = 5
+    views: int
+    frozen_epochs: int
 
     @property
     def per_class(self) -> dict[str, int]:
@@ -97,12 +104,15 @@ PROFILES: dict[str, Profile] = {
             freezing_seeds=(0, 1, 2),
             base="toy",
             base_image_size=64,
-            base_sizes=(32, 64, 96),
+            base_sizes=(48, 64, 80),
             transfer_seeds=(0, 1, 2),
             transfer_batch_size=50,
             head_epochs=20,
             head_learning_rate=3e-4,
             pooled_learning_rate=3e-3,
+            whole_epochs=2,
+            views=4,
+            frozen_epochs=20,
         ),
         Profile(
             name="laptop",
@@ -118,6 +128,9 @@ PROFILES: dict[str, Profile] = {
             base_sizes=(150, 192, 224, 256),
             transfer_seeds=(0, 1, 2),
             head_epochs=15,
+            whole_epochs=2,
+            views=4,
+            frozen_epochs=30,
         ),
         Profile(
             name="lecture",
@@ -129,6 +142,8 @@ PROFILES: dict[str, Profile] = {
             freezing_seeds=tuple(range(10)),
             base_sizes=(100, 150, 224),
             transfer_seeds=(0, 1, 2, 3, 4),
+            views=8,
+            frozen_epochs=30,
         ),
     )
 }
