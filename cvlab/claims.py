@@ -283,16 +283,18 @@ def file_of(records: Path, notebook: str) -> Path:
     return records / f"{notebook}.claims.json"
 
 
+def entry(finding: Finding) -> dict[str, Any]:
+    """A finding as JSON keeps it, empty fields left out."""
+    return {key: value for key, value in asdict(finding).items() if value not in (None, "")}
+
+
 def _save(checked: Checked) -> None:
     target = file_of(folder(checked.profile), checked.notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "notebook": checked.notebook,
         "profile": checked.profile,
-        "claims": [
-            {key: value for key, value in asdict(finding).items() if value not in (None, "")}
-            for finding in checked.findings
-        ],
+        "claims": [entry(finding) for finding in checked.findings],
     }
     # Written beside and moved into place: notebook 13 never reads half a file.
     draft = target.with_name(f"{target.name}.{os.getpid()}")
@@ -314,7 +316,7 @@ def load(profile: str, records: Path | None = None) -> dict[str, Finding]:
     for file in sorted((records or folder(profile)).glob("*.claims.json")):
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            kept = [Finding(**entry) for entry in content["claims"]]
+            kept = [Finding(**found) for found in content["claims"]]
             of_profile = content["profile"] == profile
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(

@@ -48,7 +48,7 @@ QUESTIONS: dict[int, Question] = {
     3: Question(
         "Is the backprop also a convolution?",
         "section 6",
-        "Yes, two: the input with the output's gradient, and that gradient with the flipped kernel.",
+        "Yes, two: the input with the incoming gradient, and that gradient with the turned kernel.",
     ),
     4: Question(
         "Why even bother adding a pooling layer?",
