@@ -1,0 +1,72 @@
+"""Recorded runs: only whole ones are kept, and they come back as they were."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cvlab import claims, lecture, recorded
+from cvlab.lecture import UNMEASURED
+from cvlab.runner import Record
+
+HITS = np.arange(50) % 3 > 0
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of profile quick in which every notebook measured every claim."""
+    folder = tmp_path / "build/quick"
+    monkeypatch.setenv(claims.FOLDER_VARIABLE, str(folder / "records"))
+    for number in range(15):
+        notebook = f"{number:02}"
+        found: dict[str, claims.Measured] = {}
+        for claim in lecture.of_notebook(notebook):
+            if claim.id in lecture.LADDER:
+                found[claim.id] = HITS
+            elif claim.expected() == UNMEASURED:
+                found[claim.id] = None
+            else:
+                found[claim.id] = True if claim.bounds is None else claim.bounds[0]
+        claims.check(notebook, "quick", found)
+        Record(f"{notebook}_name", "quick", number + 0.25, "passed").save(folder)
+    (folder / "records/machine.json").write_text(json.dumps({"Cores": "2"}))
+    return folder
+
+
+def test_a_whole_run_comes_back(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "recorded.json"
+    assert recorded.record(run, file) == "quick"
+    found = recorded.load("quick", file)
+    assert found.seconds["05_name"] == 5.2
+    assert found.machine == {"Cores": "2"}
+    assert found.findings == claims.load("quick", run / "records")
+    right = found.findings["baseline-accuracy"].right
+    assert right is not None
+    assert np.array_equal(right, HITS)
+    assert recorded.load("laptop", file).seconds == {}
+
+
+def test_another_profile_stays(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "recorded.json"
+    file.write_text(json.dumps({"laptop": {"seconds": {"a": 1}, "machine": {}, "claims": []}}))
+    recorded.record(run, file)
+    assert list(json.loads(file.read_text())) == ["quick", "laptop"]
+    assert recorded.load("laptop", file).seconds == {"a": 1}
+
+
+def test_a_run_with_gaps_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "records/07.claims.json").unlink()
+    Record("08_name", "quick", 1.0, "failed", 3, "x").save(run)
+    with pytest.raises(ValueError, match="failed: 08_name; claims not reached: dropout-accuracy"):
+        recorded.record(run, tmp_path / "recorded.json")
+    assert not (tmp_path / "recorded.json").exists()
+    assert recorded.main([str(run)]) == 1
+    assert "is not whole" in capsys.readouterr().err
+
+
+def test_an_unknown_profile_is_refused() -> None:
+    with pytest.raises(ValueError, match="quick, laptop, lecture"):
+        recorded.load("fast")
