@@ -27,7 +27,7 @@ export CVLAB_CACHE ?= $(CURDIR)/build/cache
 export TF_FORCE_GPU_ALLOW_GROWTH := true
 export PYTHONUTF8 := 1
 
-.PHONY: help setup lectures executed summed slides compare student test lab bench refresh pretrain ladder lock clean distclean FORCE
+.PHONY: help setup lectures executed summed slides compare record contents student test lab bench refresh pretrain ladder lock clean distclean FORCE
 .DEFAULT_GOAL := help
 # A recipe that is stopped must not leave a target that looks finished.
 .DELETE_ON_ERROR:
@@ -75,6 +75,13 @@ slides: $(READY) ## reveal.js slides of the notebooks, as executed for PROFILE o
 compare: $(READY) ## two runs side by side (A=build/quick B=build/laptop)
 	@test -n "$(A)" -a -n "$(B)" || { echo "Name two runs: make compare A=build/quick B=build/laptop" >&2; exit 2; }
 	@$(PY) -m cvlab.report compare $(A) $(B) --out build/compare.html
+
+record: $(READY) ## keep the times and findings of the last whole run of PROFILE with the course
+	@$(PY) -m cvlab.recorded $(OUT)
+	@$(MAKE) --no-print-directory contents
+
+contents: $(READY) ## write contents, times and links between the notebooks anew
+	@$(PY) -m cvlab.contents $(SOURCES)
 
 student: $(READY) ## copies without solutions and outputs, for students, in build/student/
 	@rm -rf build/student

@@ -1,4 +1,4 @@
-"""The generated parts of the notebooks: in step with the notebooks, the recorded runs, the setting."""
+"""The generated parts of the notebooks: in step with each other, recorded runs and setting."""
 
 import copy
 import re
