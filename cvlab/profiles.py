@@ -27,6 +27,13 @@ class Profile:
         baseline_epochs: Epochs of the network without regularization (notebook 05); 30 in the
             lecture.
         baseline_seed: Random initialisation of that network, and the order of its pictures.
+        warm_start: Whether the networks trained with augmentation (notebooks 06 and 07) have first
+            seen the pictures as they are, which saves the epochs in which they would not get beyond
+            guessing; not in the lecture.
+        augmented_epochs: Epochs with augmentation (notebook 06); 130 in the lecture.
+        dropout_epochs: Epochs with augmentation and dropout (notebook 07); 100 in the lecture.
+        curve_pictures: Numbers of real training pictures that notebook 06 compares, the largest of
+            them all there are.
         lenet_epochs: Epochs of LeNet-5 on the digits (notebook 01).
         lenet_seeds: Random initialisations of LeNet-5, at least one.
         normalization_seeds: Random initialisations of each network that notebooks 02 and 03
@@ -61,6 +68,10 @@ class Profile:
     learning_rate: float = 1e-4
     baseline_epochs: int
     baseline_seed: int = 0
+    warm_start: bool = False
+    augmented_epochs: int = 130
+    dropout_epochs: int = 100
+    curve_pictures: tuple[int, ...] = (250, 500, 1000, 2000)
     lenet_epochs: int
     lenet_seeds: tuple[int, ...]
     normalization_seeds: tuple[int, ...]
@@ -98,6 +109,10 @@ PROFILES: dict[str, Profile] = {
             # epochs what takes the lecture's thirty.
             learning_rate=1e-3,
             baseline_epochs=14,
+            warm_start=True,
+            augmented_epochs=7,
+            dropout_epochs=7,
+            curve_pictures=(500, 2000),
             lenet_epochs=10,
             lenet_seeds=(0, 1),
             normalization_seeds=(0, 1, 2),
@@ -118,6 +133,10 @@ PROFILES: dict[str, Profile] = {
             name="laptop",
             source="photos",
             baseline_epochs=20,
+            warm_start=True,
+            augmented_epochs=12,
+            dropout_epochs=12,
+            curve_pictures=(500, 2000),
             lenet_epochs=15,
             lenet_seeds=(0, 1, 2),
             normalization_seeds=(0, 1, 2, 3, 4),
