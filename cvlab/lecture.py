@@ -378,6 +378,12 @@ CLAIMS: Final[dict[str, Claim]] = {
             says="Thanks to augmentation overfitting takes place later",
         ),
         Claim(
+            id="no-new-information",
+            notebook="06",
+            step=14,
+            says="You cannot produce new information, only remix existing information",
+        ),
+        Claim(
             id="ten-percent-relative",
             notebook="06",
             step=14,
