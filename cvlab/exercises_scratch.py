@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from cvlab.grading import Exercise, Mistake
 
@@ -210,4 +210,240 @@ _BASELINE: Final = (
     ),
 )
 
-EXERCISES: Final = (*_DATASET, *_BASELINE)
+# 06: units of angles, the shear that shows, gains -----------------------------------------
+
+
+def _shear_by_search(pixels: float, size: int) -> float:
+    """Turn the angle up until the outermost row is where it should be."""
+    half = (size - 1) / 2
+    return float(optimize.brentq(lambda angle: half * np.sin(np.deg2rad(angle)) - pixels, 0, 90))
+
+
+def _gains_by_counting(before: float, after: float) -> tuple[float, float, float]:
+    """Of a thousand pictures: how many more are right, of those right, of those wrong."""
+    right_before, right_after = 1000 * before, 1000 * after
+    more = right_after - right_before
+    return more / 10, more / right_before, more / (1000 - right_before)
+
+
+_AUGMENTATION: Final = (
+    Exercise(
+        number="06.1",
+        truth=lambda degrees: float(np.deg2rad(degrees) / (2 * np.pi)),
+        cases=((40,), (180,), (7.5,)),
+        why="A full turn has 360 degrees, and the range counts to either side in both libraries.",
+        mistakes=(
+            Mistake("A full turn is more than 180 degrees.", lambda degrees: degrees / 180),
+            Mistake(
+                "The range goes to either side, for the layer as for the lecture's generator: it "
+                "is not halved.",
+                lambda degrees: degrees / 720,
+            ),
+            Mistake(
+                "Those are radians. The layer counts in full turns.",
+                lambda degrees: float(np.deg2rad(degrees)),
+            ),
+            Mistake(
+                "That is how often the angle fits into a full turn: the other way round.",
+                lambda degrees: 360 / degrees,
+            ),
+        ),
+    ),
+    Exercise(
+        number="06.2",
+        truth=_shear_by_search,
+        cases=((0.26, 150), (15.0, 150), (10.0, 64), (3.0, 9)),
+        why="The picture is sheared about its middle, and the outermost rows are farthest from it.",
+        mistakes=(
+            Mistake(
+                "The formula takes and gives radians; the option counts in degrees.",
+                lambda pixels, size: float(np.arcsin(pixels / ((size - 1) / 2))),
+            ),
+            Mistake(
+                "The middle of the picture stays where it is, so the outermost rows are only half "
+                "a picture away from it.",
+                lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size - 1)))),
+            ),
+            Mistake(
+                "Nearly: from the middle of the first row to the middle of the last one there are "
+                "size - 1 pixels, not size.",
+                lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size / 2)))),
+            ),
+            Mistake(
+                "Look at the formula again: this shear moves a row by the sine of the angle, not "
+                "by its tangent.",
+                lambda pixels, size: float(np.degrees(np.arctan(pixels / ((size - 1) / 2)))),
+            ),
+        ),
+    ),
+    Exercise(
+        number="06.3",
+        truth=_gains_by_counting,
+        cases=((0.70, 0.80), (0.80, 0.84), (0.50, 0.97)),
+        why="One gain, three numbers: from 96 to 97 % is one point, 1 % relative, and a quarter of "
+        "the errors.",
+        mistakes=(
+            Mistake(
+                "A point is a hundredth: from 0.70 to 0.80 are ten.",
+                lambda a, b: (b - a, (b - a) / a, (b - a) / (1 - a)),
+            ),
+            Mistake(
+                "A gain is relative to what there was *before*.",
+                lambda a, b: (100 * (b - a), (b - a) / b, (b - a) / (1 - a)),
+            ),
+            Mistake(
+                "The share of the errors that is gone is relative to the errors there were before.",
+                lambda a, b: (100 * (b - a), (b - a) / a, (b - a) / (1 - b)),
+            ),
+            Mistake(
+                "The second and the third are the wrong way round.",
+                lambda a, b: (100 * (b - a), (b - a) / (1 - a), (b - a) / a),
+            ),
+        ),
+    ),
+)
+
+# 07: dropout, the kept epoch, Grad-CAM ----------------------------------------------------
+
+
+def _dropped(values: Array, kept: Array, rate: float) -> Array:
+    """One value at a time: dropped, or blown up so that the mean stays."""
+    output = np.zeros(values.shape)
+    for place in np.ndindex(values.shape):
+        if kept[place]:
+            output[place] = values[place] / (1 - rate)
+    return output
+
+
+def _kept_epoch(history: dict[str, list[float]]) -> int:
+    """As ModelCheckpoint does it: keep whatever is better than everything before."""
+    best, kept = float("inf"), 0
+    for epoch, loss in enumerate(history["val_loss"], start=1):
+        if loss < best:
+            best, kept = loss, epoch
+    return kept
+
+
+def _heat(maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu") -> Array:
+    """Grad-CAM by einsum; the options are the readers' mistakes."""
+    weights = gradients.max(axis=(0, 1)) if weigh == "max" else gradients.mean(axis=(0, 1))
+    if weigh == "place":
+        heat = (maps * gradients).sum(axis=-1)
+    else:
+        heat = np.einsum("hwc,c->hw", maps, weights)
+    heat = {"relu": np.maximum(heat, 0), "abs": np.abs(heat), "none": heat}[cut]
+    most = heat.max()
+    return np.asarray(heat / most if most > 0 else heat)
+
+
+_HALF: Final = _rng.random((4, 6)) < 0.5
+_CURVES: Final = {
+    "accuracy": [0.6, 0.7, 0.8, 0.9, 0.95],
+    "loss": [0.7, 0.6, 0.4, 0.3, 0.2],
+    "val_accuracy": [0.55, 0.64, 0.70, 0.72, 0.71],
+    "val_loss": [0.69, 0.61, 0.58, 0.66, 0.80],
+}
+_MAPS: Final = np.maximum(_rng.normal(size=(3, 4, 5)), 0)
+_SLOPES: Final = _rng.normal(size=(3, 4, 5))
+
+_DROPOUT: Final = (
+    Exercise(
+        number="07.1",
+        truth=_dropped,
+        cases=(
+            (_rng.normal(size=(4, 6)), _HALF, 0.5),
+            (_rng.normal(size=(4, 6)), _HALF, 0.2),
+            (_rng.normal(size=(4, 6)), _rng.random((4, 6)) < 0.25, 0.75),
+        ),
+        why="What is left is blown up, so that the next layer gets as much as without dropout, on "
+        "average, and nothing has to change outside training.",
+        mistakes=(
+            Mistake(
+                "The next layer now gets too little in training, compared with later when nothing "
+                "is dropped: blow up what is left.",
+                lambda values, kept, rate: values * kept,
+            ),
+            Mistake(
+                "The rate is the share that is *dropped*. By how much must the rest be blown up?",
+                lambda values, kept, rate: values * kept / rate,
+            ),
+            Mistake(
+                "The wrong way round: what is left must become larger, not smaller.",
+                lambda values, kept, rate: values * kept * (1 - rate),
+            ),
+            Mistake(
+                "`kept` says which values stay; you dropped those.",
+                lambda values, kept, rate: values * ~kept / (1 - rate),
+            ),
+            Mistake(
+                "You divide by the share that happens to be kept this time. Dropout divides by the "
+                "share expected: each value has its own lot.",
+                lambda values, kept, rate: values * kept / kept.mean(),
+            ),
+        ),
+    ),
+    Exercise(
+        number="07.2",
+        truth=_kept_epoch,
+        cases=(
+            (_CURVES,),
+            (_CURVES | {"val_loss": [0.5, 0.6, 0.7, 0.8, 0.9]},),
+            (_CURVES | {"val_loss": [0.7, 0.5, 0.6, 0.5, 0.65]},),
+        ),
+        why="By its loss a network also says how sure it is, so the loss notices overfitting "
+        "before the accuracy does.",
+        mistakes=(
+            Mistake(
+                "Python counts from 0, epochs from 1.",
+                lambda history: int(np.argmin(history["val_loss"])),
+            ),
+            Mistake(
+                "That is the epoch of the best validation *accuracy*. Which quantity does the "
+                "checkpoint watch?",
+                lambda history: int(np.argmax(history["val_accuracy"])) + 1,
+            ),
+            Mistake(
+                "The *training* loss keeps falling while the network overfits.",
+                lambda history: int(np.argmin(history["loss"])) + 1,
+            ),
+            Mistake(
+                "That is the epoch with the largest loss.",
+                lambda history: int(np.argmax(history["val_loss"])) + 1,
+            ),
+        ),
+    ),
+    Exercise(
+        number="07.3",
+        truth=_heat,
+        cases=((_MAPS, _SLOPES), (_MAPS, -np.abs(_SLOPES)), (_MAPS + 1, _SLOPES)),
+        why="A channel counts by how much the logit depends on it, wherever it is active, and only "
+        "what speaks for the class is shown.",
+        mistakes=(
+            Mistake(
+                "What speaks against the class must be cut off, or it shows as less than nothing.",
+                lambda maps, slopes: _heat(maps, slopes, cut="none"),
+            ),
+            Mistake(
+                "What speaks against the class shows up as if it spoke for it.",
+                lambda maps, slopes: _heat(maps, slopes, cut="abs"),
+            ),
+            Mistake(
+                "Each place has a weight of its own here. Grad-CAM gives each *channel* one "
+                "weight: the mean of its gradients over all places.",
+                lambda maps, slopes: _heat(maps, slopes, weigh="place"),
+            ),
+            Mistake(
+                "A channel's weight is the mean of its gradients, not the largest of them.",
+                lambda maps, slopes: _heat(maps, slopes, weigh="max"),
+            ),
+            Mistake(
+                "The heatmap should run from 0 to 1, where anything spoke for the class.",
+                lambda maps, slopes: np.maximum(
+                    np.einsum("hwc,c->hw", maps, slopes.mean(axis=(0, 1))), 0
+                ),
+            ),
+        ),
+    ),
+)
+
+EXERCISES: Final = (*_DATASET, *_BASELINE, *_AUGMENTATION, *_DROPOUT)
