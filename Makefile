@@ -77,7 +77,7 @@ compare: $(READY) ## two runs side by side (A=build/quick B=build/laptop)
 	@$(PY) -m cvlab.report compare $(A) $(B) --out build/compare.html
 
 record: $(READY) ## keep the times and findings of the last whole run of PROFILE with the course
-	@$(PY) -m cvlab.recorded $(OUT)
+	@$(PY) -m cvlab.runs $(OUT)
 	@$(MAKE) --no-print-directory contents
 
 contents: $(READY) ## write contents, times and links between the notebooks anew

@@ -7,113 +7,21 @@
 
 import argparse
 import base64
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Final
 
 import nbformat
 
-from cvlab import claims, lecture, machine, plots, profiles
-from cvlab.claims import Finding
+from cvlab import lecture, plots, profiles
 from cvlab.lecture import DIFFERS, HOLDS, UNMEASURED
-from cvlab.measure import Interval
 from cvlab.pages import Link, notebook_page, page, slides, title_of
-from cvlab.runner import Record
-
-NOT_RUN: Final = "not run"
+from cvlab.runs import NOT_RUN, Run, load, note_machine
 
 _MARKS: Final = {HOLDS: "✓", DIFFERS: "✗", "passed": "✓", "failed": "✗"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run left behind.
-
-    Attributes:
-        folder: Its folder, for example `build/quick`.
-        profile: Its profile.
-        records: How each notebook ended, by its name; notebooks that did not run are left out.
-        findings: What was measured, by claim id.
-        facts: The machine, one fact by its name.
-    """
-
-    folder: Path
-    profile: str
-    records: dict[str, Record]
-    findings: dict[str, Finding]
-    facts: dict[str, str]
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of all notebooks together, as if they had run one after the other."""
-        return sum(record.seconds for record in self.records.values())
-
-    def verdict(self, claim: str) -> str:
-        """The verdict on a claim, `NOT_RUN` if its notebook did not get that far."""
-        return self.findings[claim].verdict if claim in self.findings else NOT_RUN
-
-    def measured(self, claim: str) -> str:
-        """The measurement for a claim as text."""
-        return self.findings[claim].measured() if claim in self.findings else "–"
-
-    def ladder(self) -> dict[str, Interval]:
-        """The rungs that were measured, from the bottom up."""
-        rungs = {}
-        for claim, (name, _) in lecture.LADDER.items():
-            interval = self.findings[claim].interval if claim in self.findings else None
-            if interval is not None:
-                rungs[name] = interval
-        return rungs
-
-
-def load(folder: Path) -> Run:
-    """Read a run back from its folder.
-
-    Raises:
-        FileNotFoundError: If no notebook has run there.
-        ValueError: If a record is damaged.
-    """
-    records = folder / "records"
-    names = [file.stem for file in sorted(records.glob("[0-9][0-9]_*.json"))]
-    found = {name: record for name in names if (record := Record.load(folder, name))}
-    if not found:
-        raise FileNotFoundError(
-            f"No notebook has run in {folder}: start with `make lectures PROFILE={folder.name}`"
-        )
-    profile = next(iter(found.values())).profile
-    facts = records / "machine.json"
-    return Run(
-        folder,
-        profile,
-        found,
-        claims.load(profile, records),
-        json.loads(facts.read_text(encoding="utf-8")) if facts.exists() else {},
-    )
-
-
-def note_machine(folder: Path) -> None:
-    """Write down on which machine a run was made, unless that is known and nothing ran since."""
-    records = folder / "records"
-    target = records / "machine.json"
-    newest = max(file.stat().st_mtime for file in records.glob("*.json") if file != target)
-    if target.exists() and target.stat().st_mtime >= newest:
-        return
-    found = machine.check()
-    memory = "unknown" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB"
-    facts = {
-        "System": found.system,
-        "Cores": str(found.cores),
-        "Memory": memory,
-        "Graphics card": ", ".join(found.gpus) or "none",
-        "Python": found.python,
-        **{name: version or "not installed" for name, version in found.packages.items()},
-    }
-    target.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def build(folder: Path, notebooks: Sequence[Path]) -> Path:

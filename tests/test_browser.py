@@ -21,7 +21,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from cvlab import lecture, pages, report
+from cvlab import lecture, pages, report, runs
 from cvlab.claims import Finding
 from cvlab.lecture import HOLDS
 from cvlab.runner import Record
@@ -124,7 +124,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, claim in lecture.CLAIMS.items()
         if claim.percent
     }
-    run = report.Run(folder, "quick", records, findings, {"Cores": "2"})
+    run = runs.Run(folder, "quick", records, findings, {"Cores": "2"})
     (folder / "index.html").write_text(report.report(run, titles), encoding="utf-8")
     for path in notebooks:
         html = pages.notebook_page(nbformat.read(path, as_version=4))

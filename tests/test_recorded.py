@@ -1,12 +1,14 @@
 """Recorded runs: only whole ones are kept, and they come back as they were."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cvlab import claims, lecture, recorded
+from cvlab import claims, lecture, recorded, runs
 from cvlab.lecture import UNMEASURED
 from cvlab.runner import Record
 
@@ -36,7 +38,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_whole_run_comes_back(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "recorded.json"
-    assert recorded.record(run, file) == "quick"
+    assert runs.record(run, file) == "quick"
     found = recorded.load("quick", file)
     assert found.seconds["05_name"] == 5.2
     assert found.machine == {"Cores": "2"}
@@ -50,7 +52,7 @@ def test_a_whole_run_comes_back(run: Path, tmp_path: Path) -> None:
 def test_another_profile_stays(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "recorded.json"
     file.write_text(json.dumps({"laptop": {"seconds": {"a": 1}, "machine": {}, "claims": []}}))
-    recorded.record(run, file)
+    runs.record(run, file)
     assert list(json.loads(file.read_text())) == ["quick", "laptop"]
     assert recorded.load("laptop", file).seconds == {"a": 1}
 
@@ -61,12 +63,19 @@ def test_a_run_with_gaps_is_refused(
     (run / "records/07.claims.json").unlink()
     Record("08_name", "quick", 1.0, "failed", 3, "x").save(run)
     with pytest.raises(ValueError, match="failed: 08_name; claims not reached: dropout-accuracy"):
-        recorded.record(run, tmp_path / "recorded.json")
+        runs.record(run, tmp_path / "recorded.json")
     assert not (tmp_path / "recorded.json").exists()
-    assert recorded.main([str(run)]) == 1
+    assert runs.main([str(run)]) == 1
     assert "is not whole" in capsys.readouterr().err
 
 
 def test_an_unknown_profile_is_refused() -> None:
     with pytest.raises(ValueError, match="quick, laptop, lecture"):
         recorded.load("fast")
+
+
+def test_reading_a_record_is_cheap() -> None:
+    """Notebook 13 does it; nbconvert and papermill have no business there."""
+    code = "import sys, cvlab.recorded as r; r.load('quick'); "
+    code += "sys.exit(bool({'nbconvert', 'papermill', 'keras'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cvlab import claims, lecture, machine, report, runner
+from cvlab import claims, lecture, machine, report, runner, runs
 from cvlab.lecture import UNMEASURED
 from cvlab.runner import Record
 
@@ -145,10 +145,10 @@ def test_the_machine_is_asked_when_something_ran_since(
         return facts
 
     monkeypatch.setattr(machine, "check", check)
-    report.note_machine(quick)
+    runs.note_machine(quick)
     assert asked == []
     (quick / "records/machine.json").unlink()
-    report.note_machine(quick)
+    runs.note_machine(quick)
     assert len(asked) == 1
     assert json.loads((quick / "records/machine.json").read_text())["Graphics card"] == "none"
 
