@@ -14,12 +14,12 @@ Array = NDArray[Any]
 # 08: what networks are made of -------------------------------------------------------------
 
 
-def _inception_parameters(channels: int, *branches: int) -> int:
+def _inception_parameters(channels: int, filters: tuple[int, ...]) -> int:
     """By the sizes of the kernels, branch by branch."""
-    one, reduce3, three, reduce5, five, pool = branches
+    one, reduce3, three, reduce5, five, pool = filters
     windows = [(1, channels, one), (1, channels, reduce3), (3, reduce3, three)]
     windows += [(1, channels, reduce5), (5, reduce5, five), (1, channels, pool)]
-    kernels = [np.zeros((size, size, seen, filters)) for size, seen, filters in windows]
+    kernels = [np.zeros((size, size, seen, count)) for size, seen, count in windows]
     return sum(kernel.size + kernel.shape[-1] for kernel in kernels)
 
 
@@ -41,26 +41,24 @@ _PRETRAINED: Final = (
     Exercise(
         number="08.1",
         truth=_inception_parameters,
-        cases=((192, 64, 96, 128, 16, 32, 32), (7, 1, 2, 3, 4, 5, 6), (3, 2, 2, 2, 2, 2, 2)),
+        cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
         why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
         mistakes=(
             Mistake(
                 "The biases are missing: each convolution has one for every filter.",
-                lambda c, one, r3, three, r5, five, pool: (
-                    c * (one + r3 + r5 + pool) + 9 * r3 * three + 25 * r5 * five
-                ),
+                lambda c, f: c * (f[0] + f[1] + f[3] + f[5]) + 9 * f[1] * f[2] + 25 * f[3] * f[4],
             ),
             Mistake(
                 "The large windows see what the 1 × 1 convolution in front of them puts out, not "
                 "the module's input.",
-                lambda c, one, r3, three, r5, five, pool: (
-                    (c + 1) * (one + r3 + r5 + pool) + (9 * c + 1) * three + (25 * c + 1) * five
+                lambda c, f: (
+                    (c + 1) * (f[0] + f[1] + f[3] + f[5]) + (9 * c + 1) * f[2] + (25 * c + 1) * f[4]
                 ),
             ),
             Mistake(
                 "Pooling has no parameters, but a 1 × 1 convolution follows it.",
-                lambda c, one, r3, three, r5, five, pool: (
-                    (c + 1) * (one + r3 + r5) + (9 * r3 + 1) * three + (25 * r5 + 1) * five
+                lambda c, f: (
+                    (c + 1) * (f[0] + f[1] + f[3]) + (9 * f[1] + 1) * f[2] + (25 * f[3] + 1) * f[4]
                 ),
             ),
         ),

@@ -6,6 +6,7 @@ way, the docstring says which way is taken here.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -225,17 +226,19 @@ def wiring(model: keras.Model) -> Iterator[tuple[keras.Layer, list[str]]]:
 
 
 def describe(layer: keras.Layer) -> str:
-    """Say in two short lines what a layer is, for a box of `cvlab.plots.diagram`."""
-    kind = _KINDS.get(type(layer).__name__, type(layer).__name__)
-    details = []
-    window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-    if window:
-        details.append(" × ".join(map(str, window)))
+    """Say in two short lines what a layer is, for a box of `cvlab.plots.diagram`.
+
+    The first line is the kind of the layer, or the name its author gave it; the second its window
+    and stride, where it has one, and the number of its output channels.
+    """
+    kind = type(layer).__name__
+    # Keras names a Conv2D conv2d, conv2d_1 and so on.
+    given = re.sub(r"(_\d+)?$", "", layer.name).replace("_", "") != kind.lower()
+    window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None) or ()
+    details = [" × ".join(map(str, window)), f"→ {layer.output.shape[-1]}"]
     if getattr(layer, "strides", (1, 1))[0] > 1:
-        details.append(f"stride {layer.strides[0]}")
-    channels = layer.output.shape[-1]
-    details.append(f"→ {channels}")
-    return f"{kind}\n{' '.join(details)}"
+        details.insert(1, f"stride {layer.strides[0]}")
+    return f"{layer.name if given else _KINDS.get(kind, kind)}\n{' '.join(filter(None, details))}"
 
 
 def seconds_per_picture(model: keras.Model, *, repeats: int = 3) -> float:

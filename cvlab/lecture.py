@@ -477,6 +477,8 @@ CLAIMS: Final[dict[str, Claim]] = {
             notebook="08",
             step=21,
             says="Dense layers no longer know where an object is; feature maps do",
+            today="a dense layer on flattened maps still knows; pooling and the class forget",
+            quick=DIFFERS,
         ),
         # 09
         Claim(

@@ -469,7 +469,7 @@ def diagram(
     arrows: Sequence[tuple[str, str]],
     *,
     filled: Collection[str] = (),
-) -> None:
+) -> tuple[float, int]:
     """Draw boxes from top to bottom, each below all it takes from, and the arrows between them.
 
     Args:
@@ -477,6 +477,10 @@ def diagram(
         boxes: Text by name, in an order in which each box comes after those it takes from.
         arrows: Pairs of names, from and to.
         filled: Names of the boxes to fill.
+
+    Returns:
+        How many boxes the drawing is wide and high, to size the figure by: boxes of 1.6 x 0.6
+        inches hold two lines of text.
 
     Raises:
         ValueError: If an arrow leads from or to a box that is not there, or upward in `boxes`.
@@ -530,6 +534,8 @@ def diagram(
         )
         ax.add_patch(box)
         ax.text(x[name], -row[name], text, ha="center", va="center", fontsize=8)
-    ax.set_xlim(min(x.values()) - 0.55, max(x.values()) + 0.55)
-    ax.set_ylim(-max(row.values()) - 0.45, 0.45)
+    left, right, lowest = min(x.values()), max(x.values()), max(row.values())
+    ax.set_xlim(left - 0.55, right + 0.55)
+    ax.set_ylim(-lowest - 0.45, 0.45)
     ax.set_axis_off()
+    return right - left + 1.1, lowest + 1

@@ -260,8 +260,8 @@ def test_mistakes_are_named() -> None:
 
 def test_the_exercise_counts_what_keras_counts() -> None:
     exercise = exercises.EXERCISES["08.1"]
-    for channels, *branches in exercise.cases:
+    for channels, filters in exercise.cases:
         maps = keras.Input((4, 4, channels))
-        module = classics.inception(maps, classics.Branches(*branches), "module")
+        module = classics.inception(maps, classics.Branches(*filters), "module")
         count = keras.Model(maps, module).count_params()
-        assert exercise.truth(channels, *branches) == count
+        assert exercise.truth(channels, filters) == count

@@ -120,12 +120,22 @@ def test_wiring_names_what_each_layer_takes() -> None:
 
 
 def test_boxes_say_what_matters() -> None:
-    model = small(layers.Conv2D(4, 3, strides=2), layers.MaxPooling2D(2), layers.ReLU())
-    assert [facts.describe(layer) for layer in model.layers] == [
+    stack = [
+        layers.Conv2D(4, 3, strides=2),
+        layers.MaxPooling2D(2),
+        layers.ReLU(),
+        layers.Dense(5, name="query"),
+        layers.BatchNormalization(),
+    ]
+    assert [facts.describe(layer) for layer in small(*stack).layers] == [
         "convolution\n3 × 3 stride 2 → 4",
         "max pooling\n2 × 2 stride 2 → 4",
         "ReLU\n→ 4",
+        "query\n→ 5",
+        "batch norm.\n→ 5",
     ]
+    again = small(layers.Dense(2), layers.Dense(2))
+    assert [facts.describe(layer) for layer in again.layers] == ["dense\n→ 2"] * 2
 
 
 def test_a_picture_takes_the_time_of_its_multiply_adds() -> None:

@@ -191,7 +191,8 @@ def test_diagram_leads_from_top_to_bottom_without_overlap() -> None:
     fig, axes = plots.figure(alt="a block with a shortcut")
     boxes = {"x": "input", "a": "one", "b": "two", "side": "aside", "sum": "sum"}
     arrows = [("x", "a"), ("a", "b"), ("x", "side"), ("b", "sum"), ("side", "sum"), ("x", "sum")]
-    plots.diagram(axes[0, 0], boxes, arrows, filled={"a"})
+    wide, high = plots.diagram(axes[0, 0], boxes, arrows, filled={"a"})
+    assert wide >= 2 and high == 4
     drawn = {text.get_text(): text.get_position() for text in axes[0, 0].texts if text.get_text()}
     x, y = ({text: place[axis] for text, place in drawn.items()} for axis in (0, 1))
     assert y["input"] > y["one"] > y["two"] > y["sum"]
