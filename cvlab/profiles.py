@@ -56,6 +56,9 @@ class Profile:
             lecture.
         views: Augmented views of each training picture that are kept as features.
         frozen_epochs: Epochs of a head on those views.
+        tuning_epochs: Epochs of the head and the base's last block together (notebook 11); 100 in
+            the lecture.
+        tuning_learning_rate: RMSprop's step size then; 1e-5 in the lecture.
     """
 
     name: str
@@ -87,6 +90,8 @@ class Profile:
     whole_epochs: int = 5
     views: int
     frozen_epochs: int
+    tuning_epochs: int = 100
+    tuning_learning_rate: float = 1e-5
 
     @property
     def per_class(self) -> dict[str, int]:
@@ -128,6 +133,8 @@ PROFILES: dict[str, Profile] = {
             whole_epochs=2,
             views=4,
             frozen_epochs=20,
+            tuning_epochs=6,
+            tuning_learning_rate=2e-4,
         ),
         Profile(
             name="laptop",
@@ -150,6 +157,8 @@ PROFILES: dict[str, Profile] = {
             whole_epochs=2,
             views=4,
             frozen_epochs=30,
+            tuning_epochs=5,
+            tuning_learning_rate=1e-4,
         ),
         Profile(
             name="lecture",
