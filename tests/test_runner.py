@@ -1,6 +1,7 @@
 """Notebook execution: a passing, a failing and an interrupted notebook, and Make around them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from papermill.exceptions import PapermillExecutionError
 
-from cvlab import runner
+from cvlab import claims, runner
 
 PROJECT = Path(__file__).parents[1]
 
@@ -20,6 +21,7 @@ PROJECT = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def _this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    monkeypatch.setenv(claims.FOLDER_VARIABLE, "")  # `execute` sets it; put back afterwards
 
 
 def write(path: Path, *code: str) -> Path:
@@ -77,6 +79,25 @@ def test_table_adds_up_and_tells_what_has_not_run(tmp_path: Path) -> None:
     text, problems = runner.table(tmp_path, ["01_a", "03_c"])
     assert "not run" in text
     assert problems == ["03_c: not run to its end; run the same command again to resume"]
+
+
+def test_clean_folds_solutions_away() -> None:
+    cell = new_code_cell("x = 1", metadata={"tags": [runner.SOLUTION], "collapsed": True})
+    cleaned = runner.clean(new_notebook(cells=[cell]))
+    assert cleaned.cells[0].metadata == {
+        "tags": [runner.SOLUTION],
+        "jupyter": {"source_hidden": True},
+    }
+
+
+def test_a_run_forgets_the_claims_of_the_one_before(tmp_path: Path) -> None:
+    source = write(tmp_path / "01_a.ipynb", "print(1)")
+    stale = tmp_path / "out/records/01.claims.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("{}")
+    record = runner.execute(source, tmp_path / "out/01_a.ipynb", "quick")
+    assert not stale.exists()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", record.finished)
 
 
 def test_clean_keeps_what_teaches(tmp_path: Path) -> None:
@@ -158,6 +179,9 @@ def test_make_runs_each_notebook_once_and_again_only_when_something_changed(proj
     assert "01_a: passed" in first.stdout
     assert "02_b: passed" in first.stdout
     assert "total" in first.stdout
+    report = project / "build/quick/index.html"
+    assert str(report.relative_to(project)) in first.stdout
+    assert "2 of 2 notebooks passed" in report.read_text(encoding="utf-8")
 
     again = make(project, "lectures")
     assert again.returncode == 0
@@ -176,12 +200,37 @@ def test_make_runs_each_notebook_once_and_again_only_when_something_changed(proj
     assert "02_b: passed" in changed.stdout
 
 
+def test_make_runs_13_after_the_others_and_again_when_they_did(project: Path) -> None:
+    write(project / "lectures/05_a.ipynb", "import time\ntime.sleep(1)")
+    look = "import os\nprint(sorted(os.listdir(os.environ['CVLAB_RECORDS'])))"
+    write(project / "lectures/13_b.ipynb", look)
+    first = make(project, "lectures", "-j4")
+    assert first.returncode == 0, first.stderr
+    assert "05_a.json" in printed(project / "build/quick/13_b.ipynb")
+
+    later = time.time() + 2
+    os.utime(project / "lectures/05_a.ipynb", (later, later))
+    changed = make(project, "lectures", "-j4")
+    assert "05_a: passed" in changed.stdout
+    assert "13_b: passed" in changed.stdout
+    assert "01_a: passed" not in changed.stdout
+
+    # A failure below does not keep 13 from saying so.
+    write(project / "lectures/05_a.ipynb", "1 / 0")
+    failed = make(project, "lectures")
+    assert failed.returncode != 0
+    assert "13_b: passed" in failed.stdout
+
+
 def test_make_goes_on_after_a_failure_and_resumes(project: Path) -> None:
     write(project / "lectures/01_a.ipynb", "raise RuntimeError('no luck')")
     failed = make(project, "lectures")
     assert failed.returncode != 0
     assert "02_b: passed" in failed.stdout
     assert "01_a: cell 3 failed: raise RuntimeError('no luck')" in failed.stderr
+    report = (project / "build/quick/index.html").read_text(encoding="utf-8")
+    assert "1 of 2 notebooks passed" in report
+    assert "RuntimeError: no luck" in report
 
     write(project / "lectures/01_a.ipynb", "print('mended')")
     resumed = make(project, "lectures")
@@ -226,6 +275,8 @@ def test_make_resumes_after_an_interruption(project: Path) -> None:
     [
         (("lectures", "PROFILE=fast"), "There is no profile 'fast'"),
         (("lectures", "PHOTOS=nowhere.zip"), "nowhere.zip: check PHOTOS="),
+        (("compare", "A=build/quick"), "Name two runs"),
+        (("record",), "No notebook has run in build/quick"),
     ],
 )
 def test_make_explains_bad_arguments(
@@ -236,7 +287,16 @@ def test_make_explains_bad_arguments(
     assert message in result.stderr
 
 
+def test_make_student_and_slides(project: Path) -> None:
+    assert "2 notebooks without solutions" in make(project, "student").stdout
+    copies = sorted(path.name for path in (project / "build/student").iterdir())
+    assert copies == ["01_a.ipynb", "02_b.ipynb"]
+    assert "2 notebooks as slides" in make(project, "slides").stdout
+    assert (project / "build/quick/slides/01_a.html").exists()
+
+
 def test_make_help_lists_every_public_target(project: Path) -> None:
     shown = make(project, "help").stdout
-    for target in ("setup", "lectures", "test", "lab", "bench", "clean"):
+    public = "setup lectures slides compare record contents student test lab bench refresh clean"
+    for target in public.split():
         assert f"make {target}" in shown
