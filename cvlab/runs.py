@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def note_machine(folder: Path) -> None:
     newest = max(file.stat().st_mtime for file in records.glob("*.json") if file != target)
     if target.exists() and target.stat().st_mtime >= newest:
         return
-    found = machine.check()
+    # Asking Keras takes seconds; without a driver there is no card that it could name.
+    found = machine.check(gpu=shutil.which("nvidia-smi") is not None)
     memory = "unknown" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB"
     facts = {
         "System": found.system,

@@ -140,7 +140,7 @@ def test_the_machine_is_asked_when_something_ran_since(
     asked: list[int] = []
     facts = machine.check(gpu=False)
 
-    def check() -> machine.Machine:
+    def check(*, gpu: bool) -> machine.Machine:
         asked.append(1)
         return facts
 

@@ -201,6 +201,8 @@ def test_make_runs_each_notebook_once_and_again_only_when_something_changed(proj
 
 
 def test_make_runs_13_after_the_others_and_again_when_they_did(project: Path) -> None:
+    for other in ("01_a", "02_b"):
+        (project / f"lectures/{other}.ipynb").unlink()
     write(project / "lectures/05_a.ipynb", "import time\ntime.sleep(1)")
     look = "import os\nprint(sorted(os.listdir(os.environ['CVLAB_RECORDS'])))"
     write(project / "lectures/13_b.ipynb", look)
@@ -213,7 +215,6 @@ def test_make_runs_13_after_the_others_and_again_when_they_did(project: Path) ->
     changed = make(project, "lectures", "-j4")
     assert "05_a: passed" in changed.stdout
     assert "13_b: passed" in changed.stdout
-    assert "01_a: passed" not in changed.stdout
 
     # A failure below does not keep 13 from saying so.
     write(project / "lectures/05_a.ipynb", "1 / 0")
