@@ -117,7 +117,7 @@ lock: ## solve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --extra gpu --constraints requirements.lock pyproject.toml -o requirements-gpu.lock
 
 clean: ## remove executed notebooks and tool caches
-	rm -rf build/quick build/laptop build/lecture .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build/quick build/laptop build/lecture build/student build/compare.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean ## also remove .venv and cached data
 	rm -rf build $(VENV) *.egg-info
