@@ -3,6 +3,7 @@
 Kaggle's and Microsoft's archives are read as they come, without unpacking them.
 """
 
+import lzma
 import re
 import shutil
 import zipfile
@@ -130,10 +131,19 @@ def _taken_out(archive: zipfile.ZipFile, inner: Picture, cache: Path) -> Path:
     key = storage.key_of([inner.name, inner.size, inner.checksum])
     folder = cache / "archives" / key
     copy = folder / "train.zip"
-    if copy.exists():
+
+    def whole() -> bool:
+        """Whether the copy is as it was packed: its table of contents has no other check."""
+        return (
+            copy.is_file()
+            and copy.stat().st_size == inner.size
+            and storage.crc32_of(copy) == inner.checksum
+        )
+
+    if whole():
         return copy
     with storage.locked(folder):
-        if copy.exists():
+        if whole():
             return copy
         purpose = f"the copy of {inner.name} out of {Path(archive.filename or '').name}"
         with storage.whole_folder(folder, inner.size, purpose) as unfinished:
@@ -143,7 +153,7 @@ def _taken_out(archive: zipfile.ZipFile, inner: Picture, cache: Path) -> Path:
                     (unfinished / copy.name).open("wb") as stream,
                 ):
                     shutil.copyfileobj(packed, stream, 2**20)
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
                 raise ArchiveError(
                     f"{inner.name} in {archive.filename} is damaged ({error}). Delete the archive "
                     "and download it again."

@@ -13,7 +13,7 @@ so that nothing is made twice and nothing old is taken for new.
 
 import hashlib
 import inspect
-import json
+import lzma
 import os
 import re
 import zipfile
@@ -31,7 +31,7 @@ import numpy.typing as npt
 import PIL
 from PIL import features
 
-from cvlab import pictures, sketch, storage, toypets
+from cvlab import duplicates, pictures, sketch, storage, toypets
 from cvlab.archives import MAX_MEMBER_BYTES
 from cvlab.catalogue import ARCHIVE_NAMES, CLASS_NAMES, Catalogue, Picture, find_pictures
 from cvlab.storage import DatasetError, DownloadError
@@ -51,9 +51,10 @@ MICROSOFT_SHA256 = "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e6490033
 KAGGLE_PAGE = "https://www.kaggle.com/c/dogs-vs-cats/data"
 
 # Written into every key; to be raised when the same input shall give another result.
-_SUBSET_VERSION = 1
-_DECODER_VERSION = 1
+_SUBSET_VERSION = 2
+_DECODER_VERSION = 2
 _MANIFEST = "manifest.json"
+_DRAWN = "toypets"
 _WORKERS = min(8, os.cpu_count() or 1)
 
 _T = TypeVar("_T")
@@ -78,6 +79,25 @@ class Rejected:
     def __str__(self) -> str:
         """Return name and reason on one line."""
         return f"{self.name}: {self.reason}"
+
+
+@dataclass(frozen=True, order=True)
+class Twins:
+    """Two pictures of a split that are nearly the same (`cvlab.duplicates`).
+
+    Attributes:
+        name: Name in the source of the later one.
+        twin: Name in the source of the earlier one.
+        split: The split that holds both.
+    """
+
+    name: str
+    twin: str
+    split: str
+
+    def __str__(self) -> str:
+        """Return both names and the split on one line."""
+        return f"{self.name}: nearly the same as {self.twin}, both in {self.split}"
 
 
 @dataclass(frozen=True)
@@ -108,12 +128,14 @@ class Subset:
         source: File or folder name of the source.
         splits: Split name to its pictures: a cat, a dog, a cat, a dog, ...
         rejected: Pictures that were looked at and passed over.
+        twins: Pictures that are nearly the same, kept because both are in one split.
     """
 
     folder: Path
     source: str
     splits: Mapping[str, tuple[Entry, ...]]
     rejected: tuple[Rejected, ...]
+    twins: tuple[Twins, ...] = ()
 
     def __str__(self) -> str:
         """Return a table of counts and the rejected pictures."""
@@ -121,7 +143,7 @@ class Subset:
             split: [sum(entry.label == label for entry in entries) for label in (0, 1)]
             for split, entries in self.splits.items()
         }
-        return _table(f"cats and dogs from {self.source}", counts, self.rejected)
+        return _table(f"cats and dogs from {self.source}", counts, self.rejected, self.twins)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -164,6 +186,7 @@ class Pets:
         rejected: Pictures that were passed over, each with the reason.
         folder: The subset on disk, `folder/<split>/<class>/<file>`.
         source: File or folder name of the source.
+        twins: Pictures that are nearly the same, kept because both are in one split.
     """
 
     train: Split
@@ -172,6 +195,7 @@ class Pets:
     rejected: tuple[Rejected, ...]
     folder: Path
     source: str
+    twins: tuple[Twins, ...] = ()
 
     def __repr__(self) -> str:
         """Return a table of counts and the rejected pictures."""
@@ -184,15 +208,24 @@ class Pets:
                 for name, split in splits.items()
             },
             self.rejected,
+            self.twins,
         )
 
 
-def _table(title: str, counts: Mapping[str, list[int]], rejected: tuple[Rejected, ...]) -> str:
+def _table(
+    title: str,
+    counts: Mapping[str, list[int]],
+    rejected: tuple[Rejected, ...],
+    twins: tuple[Twins, ...],
+) -> str:
     lines = [title, f"{'':<12}{'cats':>8}{'dogs':>8}{'both':>8}"]
     for split, (cats, dogs) in counts.items():
         lines.append(f"{split:<12}{cats:>8,}{dogs:>8,}{cats + dogs:>8,}")
     lines.append(f"{len(rejected):,} rejected" + (":" if rejected else ""))
     lines += [f"  {one}" for one in rejected]
+    if twins:
+        lines.append(f"{len(twins):,} nearly the same as another one:")
+        lines += [f"  {one}" for one in twins]
     return "\n".join(lines)
 
 
@@ -276,16 +309,26 @@ def _file_names(pictures: tuple[Picture, ...]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A candidate after a look at it: its bytes, or the reason why not."""
+    """A candidate after a look at it: its bytes, or the reason why not.
+
+    Attributes:
+        picture: The candidate.
+        data: Its bytes.
+        sha256: Their digest.
+        fingerprint: What it looks like, see `cvlab.duplicates`; zeros where there is a reason.
+        reason: Why it cannot be used; None if it can.
+    """
 
     picture: Picture
     data: bytes
     sha256: str
+    fingerprint: npt.NDArray[np.uint64]
     reason: str | None
 
 
 def _checked(read: Callable[[Picture], bytes], picture: Picture) -> _Checked:
     data, reason = b"", None
+    looks = np.zeros((2, 4), np.uint64)
     try:
         if picture.size > MAX_MEMBER_BYTES:
             raise pictures.BadPictureError(
@@ -293,38 +336,118 @@ def _checked(read: Callable[[Picture], bytes], picture: Picture) -> _Checked:
                 f"{storage.readable_bytes(MAX_MEMBER_BYTES)} allowed"
             )
         data = read(picture)
-        pictures.open_rgb(data)
+        looks = duplicates.fingerprint(pictures.open_rgb(data))
     except pictures.BadPictureError as error:
         reason = str(error)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         reason = f"damaged in its archive: {error}"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
-    return _Checked(picture, data, hashlib.sha256(data).hexdigest(), reason)
+    return _Checked(picture, data, hashlib.sha256(data).hexdigest(), looks, reason)
 
 
-def _good_ones(
-    read: Callable[[Picture], bytes],
-    candidates: list[Picture],
-    wanted: int,
-    seen: dict[str, str],
-    rejected: list[Rejected],
-) -> Iterator[_Checked]:
-    """Yield the first `wanted` candidates that can be decoded and are no copy of an earlier one."""
-    rest = iter(candidates)
-    good = 0
-    # As many as are still wanted at a time: nothing is looked at that is not needed.
-    while good < wanted and (batch := list(islice(rest, wanted - good))):
-        for one in _in_threads(lambda picture: _checked(read, picture), batch):
-            reason = one.reason
-            if reason is None and one.sha256 in seen:
-                reason = f"the same bytes as {seen[one.sha256]}"
-            if reason is not None:
-                rejected.append(Rejected(one.picture.name, reason))
+@dataclass(frozen=True)
+class _Place:
+    """Where a chosen picture went."""
+
+    name: str
+    kind: str
+    split: str
+
+
+class _Choice:
+    """Decides which candidates are taken, and into which split.
+
+    Attributes:
+        taken: Class name to what was taken of it, in the order of `places`.
+        rejected: What was passed over.
+        twins: Pairs that stay together in one split.
+    """
+
+    def __init__(self, folder: Path, places: list[str]) -> None:
+        self.taken: dict[str, list[tuple[str, Entry]]] = {name: [] for name in CLASS_NAMES}
+        self.rejected: list[Rejected] = []
+        self.twins: list[Twins] = []
+        self._folder = folder
+        self._places = places
+        self._sources: dict[str, str] = {}
+        self._looks: duplicates.Index[_Place] = duplicates.Index()
+        self._aside: list[tuple[_Checked, str]] = []
+
+    def missing(self, kind: str) -> int:
+        """How many pictures of a class are still wanted."""
+        return len(self._places) - len(self.taken[kind])
+
+    def consider(self, one: _Checked, kind: str, file: str) -> bool:
+        """Take a candidate, or note why not.
+
+        Args:
+            one: The candidate.
+            kind: Its class.
+            file: Its path inside the folder of its split.
+        """
+        name = one.picture.name
+        reason = one.reason
+        if reason is None and one.sha256 in self._sources:
+            reason = f"the same bytes as {self._sources[one.sha256]}"
+        if reason is not None:
+            self.rejected.append(Rejected(name, reason))
+            return False
+        self._sources[one.sha256] = name
+        split = self._places[len(self.taken[kind])]
+        near = self._looks.near(one.fingerprint)
+        apart = [twin for twin in near if (twin.kind, twin.split) != (kind, split)]
+        if apart:
+            where = apart[0].split + ("" if apart[0].kind == kind else f", as a {apart[0].kind}")
+            self.rejected.append(
+                Rejected(name, f"nearly the same picture as {apart[0].name}, which is in {where}")
+            )
+            self._aside.append((one, file))
+            return False
+        self._take(one, kind, file, split, near)
+        self.taken[kind].append((split, self._entry(one, kind, file)))
+        return True
+
+    def fill(self, kind: str) -> Iterator[None]:
+        """Where too few were found, take what was set aside, into the split of its twin.
+
+        The last picture of that split that has no twin itself makes room: it moves to the place
+        that is empty.
+        """
+        aside, self._aside = self._aside, []
+        for one, file in aside:
+            near = self._looks.near(one.fingerprint)
+            homes = {(twin.kind, twin.split) for twin in near}
+            if not self.missing(kind) or len(homes) != 1 or homes.pop()[0] != kind:
                 continue
-            seen[one.sha256] = one.picture.name
-            good += 1
-            yield one
+            split = near[0].split
+            coupled = {name for pair in self.twins for name in (pair.name, pair.twin)}
+            coupled |= {twin.name for twin in near}
+            movable = [
+                place
+                for place, (home, entry) in enumerate(self.taken[kind])
+                if home == split and entry.source not in coupled
+            ]
+            if not movable:
+                continue
+            mover = self.taken[kind][movable[-1]][1]
+            goal = self._places[len(self.taken[kind])]
+            (self._folder / split / mover.file).rename(self._folder / goal / mover.file)
+            self._looks.replace(_Place(mover.source, kind, split), _Place(mover.source, kind, goal))
+            self._take(one, kind, file, split, near)
+            self.taken[kind][movable[-1]] = (split, self._entry(one, kind, file))
+            self.taken[kind].append((goal, mover))
+            self.rejected = [bad for bad in self.rejected if bad.name != one.picture.name]
+            yield
+
+    def _take(self, one: _Checked, kind: str, file: str, split: str, near: list[_Place]) -> None:
+        (self._folder / split / file).write_bytes(one.data)
+        self._looks.add(one.fingerprint, _Place(one.picture.name, kind, split))
+        self.twins += [Twins(one.picture.name, twin.name, split) for twin in near]
+
+    def _entry(self, one: _Checked, kind: str, file: str) -> Entry:
+        label = CLASS_NAMES.index(kind)
+        return Entry(file, label, one.picture.name, len(one.data), one.sha256)
 
 
 def _write_subset(
@@ -332,40 +455,38 @@ def _write_subset(
 ) -> dict[str, Any]:
     """Copy the chosen pictures into `folder`; return what the manifest says about them."""
     places = [split for split in SPLITS for _ in range(wanted[split])]
-    seen: dict[str, str] = {}
-    rejected: list[Rejected] = []
-    found: dict[str, list[tuple[str, Entry]]] = {}
+    choice = _Choice(folder, places)
     total = len(CLASS_NAMES) * len(places)
     bar = storage.progress_bar(total, "Choosing pictures", unit="picture")
     with catalogue.reader() as read, bar, pictures.quiet_pillow():
-        for label, name in enumerate(CLASS_NAMES):
-            files = _file_names(catalogue.pictures[name])
+        for kind in CLASS_NAMES:
+            files = _file_names(catalogue.pictures[kind])
             for split in SPLITS:
-                (folder / split / name).mkdir(parents=True)
-            found[name] = []
-            candidates = _in_order(catalogue.pictures[name], seed)
-            for one in _good_ones(read, candidates, len(places), seen, rejected):
-                split = places[len(found[name])]
-                file = f"{name}/{files[one.picture.name]}"
-                (folder / split / file).write_bytes(one.data)
-                entry = Entry(file, label, one.picture.name, len(one.data), one.sha256)
-                found[name].append((split, entry))
+                (folder / split / kind).mkdir(parents=True)
+            rest = iter(_in_order(catalogue.pictures[kind], seed))
+            # As many as are still wanted at a time: nothing is looked at that is not needed.
+            while batch := list(islice(rest, choice.missing(kind))):
+                for one in _in_threads(lambda picture: _checked(read, picture), batch):
+                    if choice.consider(one, kind, f"{kind}/{files[one.picture.name]}"):
+                        bar.update()
+            for _ in choice.fill(kind):
                 bar.update()
-    counts = {name: len(found[name]) for name in CLASS_NAMES}
-    if min(counts.values()) < len(places):
-        raise _too_few(catalogue, wanted, counts, rejected)
+    if any(choice.missing(kind) for kind in CLASS_NAMES):
+        counts = {kind: len(choice.taken[kind]) for kind in CLASS_NAMES}
+        raise _too_few(catalogue, wanted, counts, choice.rejected)
     return {
         "seed": seed,
         "splits": {
             split: [
                 vars(entry)
-                for pair in zip(*(found[name] for name in CLASS_NAMES), strict=True)
+                for pair in zip(*choice.taken.values(), strict=True)
                 for place, entry in pair
                 if place == split
             ]
             for split in SPLITS
         },
-        "rejected": [vars(one) for one in sorted(rejected)],
+        "rejected": [vars(one) for one in sorted(choice.rejected)],
+        "twins": [vars(one) for one in sorted(choice.twins)],
     }
 
 
@@ -394,18 +515,9 @@ def _too_few(
     return DatasetError("\n".join(lines))
 
 
-def _read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a finished folder, or None where there is none that can be read."""
-    try:
-        manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return manifest
-
-
 def _subset_in(folder: Path, source: str) -> Subset | None:
     """Return the subset in `folder` if it is there with every file, else None."""
-    manifest = _read_manifest(folder)
+    manifest = storage.read_sealed(folder / _MANIFEST)
     if manifest is None:
         return None
     splits = {}
@@ -420,7 +532,8 @@ def _subset_in(folder: Path, source: str) -> Subset | None:
         if any(there.get(entry.file) != entry.size for entry in splits[split]):
             return None
     rejected = tuple(Rejected(**one) for one in manifest["rejected"])
-    return Subset(folder, source, splits, rejected)
+    twins = tuple(Twins(**one) for one in manifest["twins"])
+    return Subset(folder, source, splits, rejected, twins)
 
 
 def make_subset(
@@ -433,11 +546,15 @@ def make_subset(
     """Copy the first good pictures of each class into train, validation and test folders.
 
     The lecture's split: the first 1,000 of each class train, the next 500 validate, the next 500
-    test. A picture that cannot be decoded, or has the same bytes as an earlier one, is passed over
-    and named in `rejected`, and the next one takes its place; the source is never changed. So no
-    picture is in two splits. The result depends on names, content, `per_class` and `seed` alone;
-    made once, it is only looked up. It appears on disk complete or not at all, and callers that
-    want the same one at once wait for the first.
+    test. A picture that cannot be decoded, or has the same bytes as an earlier one, or looks nearly
+    like one in another split (`cvlab.duplicates`), is passed over and named in `rejected`, and the
+    next one takes its place; the source is never changed. Where that leaves too few, pictures that
+    look nearly like another one are taken after all, into the same split as that one. So no picture
+    is in two splits, not even as a smaller or brighter copy of itself.
+
+    The result depends on names, content, `per_class` and `seed` alone; made once, it is only looked
+    up. It appears on disk complete or not at all, and callers that want the same one at once wait
+    for the first.
 
     Args:
         catalogue: What `find_pictures` found.
@@ -473,7 +590,7 @@ def make_subset(
         purpose = f"the subset of {len(CLASS_NAMES) * total:,} pictures"
         with storage.whole_folder(folder, needed, purpose) as unfinished:
             manifest = _write_subset(catalogue, wanted, seed, unfinished)
-            (unfinished / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            storage.write_sealed(unfinished / _MANIFEST, manifest)
     subset = _subset_in(folder, catalogue.source.name)
     if subset is None:
         raise DatasetError(f"The subset in {folder} was changed while it was made. Run this again.")
@@ -484,13 +601,16 @@ def make_subset(
 
 
 def _arrays_in(folder: Path, subset: Subset, image_size: int) -> dict[str, Split] | None:
-    """Return the arrays in `folder`, memory-mapped, or None if they are not there whole."""
+    """Return the arrays in `folder`, memory-mapped, or None if they are not there as written."""
+    checksums = storage.read_sealed(folder / _MANIFEST)
+    if checksums is None:
+        return None
     arrays = {}
     for split, entries in subset.splits.items():
-        try:
-            images = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
-        except (FileNotFoundError, ValueError):
+        file = folder / f"{split}.npy"
+        if not file.is_file() or storage.crc32_of(file) != checksums.get(split):
             return None
+        images = np.load(file, mmap_mode="r", allow_pickle=False)
         if images.shape != (len(entries), image_size, image_size, 3) or images.dtype != np.uint8:
             return None
         labels = np.array([entry.label for entry in entries], dtype=np.uint8)
@@ -527,6 +647,9 @@ def _write_arrays(subset: Subset, image_size: int, folder: Path) -> None:
                 for image in _in_threads(pixels, entries):
                     stream.write(image.tobytes())
                     bar.update()
+    # Read back from the disk: what is kept as right is what is there.
+    checksums = {split: storage.crc32_of(folder / f"{split}.npy") for split in subset.splits}
+    storage.write_sealed(folder / _MANIFEST, checksums)
 
 
 def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) -> Pets:
@@ -578,7 +701,13 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
                 arrays = _arrays_in(folder, subset, image_size)
     if arrays is None:
         raise DatasetError(f"The arrays in {folder} were changed while they were made. Run again.")
-    return Pets(**arrays, rejected=subset.rejected, folder=subset.folder, source=subset.source)
+    return Pets(
+        **arrays,
+        rejected=subset.rejected,
+        folder=subset.folder,
+        source=subset.source,
+        twins=subset.twins,
+    )
 
 
 # --- Where pictures come from ------------------------------------------------------------------
@@ -608,14 +737,33 @@ def _drawn(count: int, image_size: int, seed: int, cache: Path) -> Path:
     # The drawing code itself is part of the key: when it changes, so do the pictures.
     code = [inspect.getsource(module) for module in (sketch, toypets)]
     key = storage.key_of([code, np.__version__, PIL.__version__, count, image_size, seed])
-    folder = cache / "drawn" / key / "toypets"
-    if not folder.is_dir():
-        with storage.locked(folder):
-            # A JPEG file of a drawing takes less than a byte a pixel, and a block of the disk.
-            needed = len(CLASS_NAMES) * count * (4096 + image_size * image_size)
-            with storage.enough_space(folder.parent, needed, f"drawing {2 * count:,} pictures"):
-                toypets.write_pictures(folder, count, size=image_size, seed=seed)
-    return folder
+    place = cache / "drawn" / key
+    if not _drawn_whole(place):
+        with storage.locked(place):
+            if not _drawn_whole(place):
+                # A JPEG file of a drawing takes less than a byte a pixel, and a block of the disk.
+                needed = len(CLASS_NAMES) * count * (4096 + image_size * image_size)
+                purpose = f"drawing {2 * count:,} pictures"
+                with storage.whole_folder(place, needed, purpose) as unfinished:
+                    toypets.write_pictures(unfinished / _DRAWN, count, size=image_size, seed=seed)
+                    digests = _digests_of_files(unfinished / _DRAWN)
+                    storage.write_sealed(unfinished / _MANIFEST, digests)
+    return place / _DRAWN
+
+
+def _drawn_whole(place: Path) -> bool:
+    """Whether all drawn pictures are there as they were written, and nothing else."""
+    digests = storage.read_sealed(place / _MANIFEST)
+    return digests is not None and digests == _digests_of_files(place / _DRAWN)
+
+
+def _digests_of_files(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = _in_threads(storage.sha256_of, files)
+    return {
+        path.relative_to(folder).as_posix(): digest
+        for path, digest in zip(files, digests, strict=True)
+    }
 
 
 def locate(

@@ -8,7 +8,6 @@ is plain text and tables, so it works wherever a notebook runs.
 
 import html
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,22 +96,27 @@ def answer(number: int, text: str, *, again: bool = False) -> None:
 
     Raises:
         ValueError: If there is no such question, or the file of earlier answers is damaged.
+        TypeError: If the answer is no text.
     """
     if number not in QUESTIONS:
         raise ValueError(f"There is no question {number}: they are numbered 1 to {len(QUESTIONS)}")
+    if not isinstance(text, str):
+        raise TypeError(f"The answer to question {number} is {text!r}: write it as text, in quotes")
     text = text.strip()
     if text in ("", PLACEHOLDER):
         return
-    kept = answers(again=again) | {number: text}
     file = path(again=again)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside and moved into place: an interruption leaves the old answers whole.
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
-    draft.write_text(
-        json.dumps({str(n): kept[n] for n in sorted(kept)}, indent=1, ensure_ascii=False) + "\n",
-        encoding="utf-8",
-    )
-    draft.replace(file)
+    # Two notebooks that answer at once must not forget each other's answers.
+    with storage.locked(file):
+        kept = answers(again=again) | {number: text}
+        # Written beside and moved into place: an interruption leaves the old answers whole.
+        draft = file.with_name(f"{file.name}.draft")
+        draft.write_text(
+            json.dumps({str(n): kept[n] for n in sorted(kept)}, indent=1, ensure_ascii=False)
+            + "\n",
+            encoding="utf-8",
+        )
+        draft.replace(file)
 
 
 def answers(*, again: bool = False) -> dict[int, str]:

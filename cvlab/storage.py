@@ -17,9 +17,11 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 from tqdm import tqdm
@@ -141,7 +143,9 @@ def locked(target: Path) -> Iterator[None]:
     try:
         lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
         lock.acquire()
-    except PermissionError as error:
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise _no_space(target.parent, 0, f"the lock of {target.name}") from error
         raise DatasetError(
             f"The cache folder {target.parent} cannot be written to ({error.strerror}). Set the "
             "environment variable CVLAB_CACHE to a folder that you may write to."
@@ -173,7 +177,7 @@ def whole_folder(target: Path, needed: int, purpose: str) -> Iterator[Path]:
     unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}.unfinished")
     try:
         with enough_space(target.parent, needed, purpose):
-            unfinished.mkdir()
+            _make_folder(unfinished)
             yield unfinished
             if target.exists():
                 # A folder can only be renamed onto an empty one.
@@ -191,6 +195,37 @@ def whole_folder(target: Path, needed: int, purpose: str) -> Iterator[Path]:
 def key_of(content: object) -> str:
     """Return a key of 24 hexadecimal digits for something JSON can write."""
     return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()[:24]
+
+
+def write_sealed(file: Path, content: dict[str, Any]) -> None:
+    """Write JSON that can tell later whether it is still as it was written.
+
+    Args:
+        file: Where to; in a folder that becomes visible only when it is whole.
+        content: What JSON can write, without the key `digest`, which is added.
+    """
+    file.write_text(json.dumps({"digest": key_of(content), **content}), encoding="utf-8")
+
+
+def read_sealed(file: Path) -> dict[str, Any] | None:
+    """Read what `write_sealed` wrote; None if it is not there or not as it was written."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    if not isinstance(content, dict) or "digest" not in content:
+        return None
+    digest = content.pop("digest")
+    return content if digest == key_of(content) else None
+
+
+def crc32_of(file: Path) -> int:
+    """Return the CRC-32 of a file: several times as fast as a digest, and enough for accidents."""
+    checksum = 0
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
 
 
 def sha256_of(file: Path) -> str:
