@@ -103,6 +103,22 @@ def check(*, gpu: bool = True) -> Machine:
     )
 
 
+def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies bfloat16 numbers itself.
+
+    There Keras trains convnets nearly twice as fast under the policy `mixed_bfloat16`, which keeps
+    the weights in float32. Other processors imitate it and get slower.
+
+    Args:
+        cpuinfo: Linux's list of what the processor can do; other systems have none, and the
+            answer is False.
+    """
+    if not cpuinfo.is_file():
+        return False
+    can = {word for line in cpuinfo.read_text().splitlines() for word in line.split()}
+    return bool(can & {"avx512_bf16", "amx_bf16"})
+
+
 def _problems(python: str, packages: dict[str, str | None]) -> list[str]:
     found = []
     floor = ".".join(map(str, PYTHON))

@@ -117,7 +117,8 @@ def small_cnn(
     if dropout:
         network.add(layers.Dropout(dropout))
     network.add(layers.Dense(512, activation="relu"))
-    network.add(layers.Dense(1, activation="sigmoid"))
+    # In float32 under every dtype policy: bfloat16 has three digits, too few for a probability.
+    network.add(layers.Dense(1, activation="sigmoid", dtype="float32"))
     return network
 
 

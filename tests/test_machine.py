@@ -93,3 +93,16 @@ def test_looking_without_the_gpu_is_quick() -> None:
 def test_gpus_are_what_the_backend_sees() -> None:
     tf = pytest.importorskip("tensorflow")
     assert len(machine._gpus()) == len(tf.config.list_physical_devices("GPU"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "can"),
+    [("fpu avx512f avx512_bf16", True), ("amx_tile amx_bf16", True), ("avx2 avx512f", False)],
+)
+def test_bfloat16_is_read_from_the_processors_flags(tmp_path: Path, flags: str, can: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n\n")
+    assert machine.multiplies_bfloat16(tmp_path / "cpuinfo") is can
+
+
+def test_without_a_list_of_flags_there_is_no_bfloat16(tmp_path: Path) -> None:
+    assert not machine.multiplies_bfloat16(tmp_path / "cpuinfo")

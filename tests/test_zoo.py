@@ -58,6 +58,20 @@ def test_small_cnn_is_the_lectures_table() -> None:
     assert zoo.small_cnn(150).count_params() == 3453121
 
 
+def test_small_cnn_answers_in_float32_under_a_mixed_policy() -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = zoo.small_cnn(64)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert {layer.compute_dtype for layer in network.layers[1:-1]} == {"bfloat16"}
+    assert network.layers[-1].compute_dtype == "float32"
+    assert {variable.dtype for variable in network.weights} == {"float32"}
+    answer = network(np.zeros((2, 64, 64, 3), "uint8"))
+    assert keras.backend.standardize_dtype(answer.dtype) == "float32"
+
+
 def test_small_cnn_takes_augmentation_and_dropout() -> None:
     network = zoo.small_cnn(64, dropout=0.5, augmentation=keras.layers.RandomFlip(name="augment"))
     names = [type(layer).__name__ for layer in network.layers]
