@@ -17,13 +17,20 @@ from typing import Final
 
 from cvlab import (
     exercises_basics,
+    exercises_features,
     exercises_physics,
     exercises_scratch,
     exercises_transfer,
 )
 from cvlab.grading import Answer, Exercise, Result, judge
 
-_PARTS: Final = (exercises_basics, exercises_scratch, exercises_transfer, exercises_physics)
+_PARTS: Final = (
+    exercises_basics,
+    exercises_scratch,
+    exercises_features,
+    exercises_transfer,
+    exercises_physics,
+)
 EXERCISES: Final[dict[str, Exercise]] = {
     exercise.number: exercise for part in _PARTS for exercise in part.EXERCISES
 }
