@@ -1,6 +1,10 @@
 # Two commands do everything: `make lectures` and `make test`. `make help` lists the rest.
 
 PROFILE ?= quick
+# Asked here, before anything that is not a profile can reach a shell or a notebook.
+ifneq ($(words $(value PROFILE))$(filter quick laptop lecture,$(value PROFILE)),1$(strip $(value PROFILE)))
+$(error There is no profile '$(value PROFILE)': use PROFILE=quick, laptop or lecture)
+endif
 # Real photos (a zip or a folder) and the weights of a pretrained base, for laptop and lecture.
 PHOTOS ?= $(CVLAB_PHOTOS)
 WEIGHTS ?= $(CVLAB_WEIGHTS)
@@ -19,7 +23,8 @@ PACKAGE := $(wildcard cvlab/*.py cvlab/weights/*)
 
 # The notebooks run in lectures/, so paths given here must not depend on the folder. (Make's own
 # abspath would split a path at its spaces.)
-absolute = $(if $(1),$(shell case '$(1)' in (/*) echo '$(1)';; (*) echo "$$PWD/$(1)";; esac))
+quoted = '$(subst ','\'',$(1))'
+absolute = $(if $(1),$(shell case $(call quoted,$(1)) in (/*) echo $(call quoted,$(1));; (*) echo "$$PWD"/$(call quoted,$(1));; esac))
 export CVLAB_PHOTOS := $(call absolute,$(PHOTOS))
 export CVLAB_WEIGHTS := $(call absolute,$(WEIGHTS))
 export CVLAB_CACHE ?= $(CURDIR)/build/cache
@@ -57,17 +62,25 @@ summed: $(SUMMARY)
 $(SUMMARY): $(wildcard $(OUT)/records/0[5-9]*.json $(OUT)/records/1[0-2]*.json)
 
 $(OUT)/%.ipynb: lectures/%.ipynb $(PACKAGE) $(OUT)/.inputs | $(READY)
+	@rm -f $(filter-out $@,$(SUMMARY))
 	@$(PY) -m cvlab.runner execute $< $@ --profile $(PROFILE)
 
-# Holds the paths of the last run: other photos or weights make every notebook run again.
+# Holds what the last run was made from: paths of photos and weights, checksums of the package and
+# of each notebook. Where one of them is another now, what was made from it is taken away, since
+# times alone would lie after the clock was set back.
 $(OUT)/.inputs: FORCE
-	@$(if $(filter quick laptop lecture,$(PROFILE)),,echo "There is no profile '$(PROFILE)': use PROFILE=quick, laptop or lecture." >&2; exit 2)
 	@for path in "$$CVLAB_PHOTOS" "$$CVLAB_WEIGHTS"; do \
 	  test -z "$$path" -o -e "$$path" || { echo "There is nothing at $$path: check PHOTOS= and WEIGHTS=." >&2; exit 2; }; \
 	done
 	@mkdir -p $(OUT)
-	@inputs="photos=$$CVLAB_PHOTOS weights=$$CVLAB_WEIGHTS"; \
-	echo "$$inputs" | cmp -s - $@ || echo "$$inputs" > $@
+	@inputs="photos=$$CVLAB_PHOTOS weights=$$CVLAB_WEIGHTS package=$$(cat $(PACKAGE) | cksum)"; \
+	echo "$$inputs" | cmp -s - $@ || { rm -f $(EXECUTED); echo "$$inputs" > $@; }
+	@mkdir -p $(OUT)/.sums
+	@for source in $(SOURCES); do \
+	  name=$$(basename $$source); sum=$$(cksum < $$source); \
+	  echo "$$sum" | cmp -s - $(OUT)/.sums/$$name || \
+	    { rm -f $(OUT)/$$name $(SUMMARY); echo "$$sum" > $(OUT)/.sums/$$name; }; \
+	done
 
 slides: $(READY) ## reveal.js slides of the notebooks, as executed for PROFILE or as committed
 	@$(PY) -m cvlab.report slides $(OUT)/slides $(or $(wildcard $(EXECUTED)),$(SOURCES))

@@ -26,7 +26,7 @@ import papermill
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
-from cvlab import claims, profiles
+from cvlab import claims, profiles, storage
 
 KERNEL = "python3"
 # Tag of the cells that hold the solution of an exercise.
@@ -79,14 +79,17 @@ class Record:
     @classmethod
     def load(cls, folder: Path, notebook: str) -> "Record | None":
         """Read a record back; None if the notebook has not run, or was interrupted."""
-        target = cls.path(folder, notebook)
-        if not target.exists():
-            return None
-        return cls(**json.loads(target.read_text(encoding="utf-8")))
+        try:
+            return cls(**json.loads(cls.path(folder, notebook).read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None  # a file that is no record is as good as none
 
 
 def execute(source: Path, target: Path, profile: str) -> Record:
     """Run one notebook with a profile and write the executed notebook and its record.
+
+    Two processes that want the same target wait for one another; who comes second takes what the
+    first one made.
 
     Args:
         source: The notebook to run; its cells see its folder as working directory.
@@ -101,9 +104,26 @@ def execute(source: Path, target: Path, profile: str) -> Record:
     profiles.get(profile)
     if not source.exists():
         raise FileNotFoundError(f"There is no notebook {source}: see the list in lectures/")
+    before = _stamp(target)
+    with storage.locked(target):
+        record = Record.load(target.parent, target.stem)
+        if _stamp(target) not in (None, before) and record is not None:
+            return record
+        return _execute(source, target, profile)
+
+
+def _stamp(target: Path) -> tuple[int, int] | None:
+    """Something that differs when a file is made anew; None if there is none."""
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _execute(source: Path, target: Path, profile: str) -> Record:
     folder, name = target.parent, target.stem
     failed, partial = folder / f"{name}.failed.ipynb", folder / f"{name}.partial.ipynb"
-    folder.mkdir(parents=True, exist_ok=True)
     records = folder / "records"
     # Results of an earlier run must not pass for those of this one if it is interrupted.
     for stale in (
@@ -139,13 +159,16 @@ def execute(source: Path, target: Path, profile: str) -> Record:
             f"{first_line.strip()} -> {error.ename}: {error.evalue}",
             _now(),
         )
+        record.save(folder)
         partial.replace(failed)
     else:
         record = Record(name, profile, time.monotonic() - start, "passed", finished=_now())
+        # In this order: a target is never there without its record, or Make would take the
+        # notebook for done and the table would miss it for good.
+        record.save(folder)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    record.save(folder)
     return record
 
 
