@@ -217,7 +217,7 @@ def training_curves(
             ax.axvline(overfits_at, color=MUTED, ls=":", label=f"overfits from epoch {overfits_at}")
         ax.set(xlabel="epoch", ylabel=label)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1.0))
     axes[0, 1].set_ylim(bottom=0)
     axes[0, 0].legend()
     fig.suptitle(title, x=0.01, ha="left")

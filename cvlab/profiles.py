@@ -136,7 +136,7 @@ PROFILES: dict[str, Profile] = {
             whole_epochs=2,
             views=4,
             frozen_epochs=20,
-            tuning_epochs=6,
+            tuning_epochs=5,
             tuning_learning_rate=2e-4,
         ),
         Profile(
