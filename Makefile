@@ -32,7 +32,7 @@ export CVLAB_CACHE ?= $(CURDIR)/build/cache
 export TF_FORCE_GPU_ALLOW_GROWTH := true
 export PYTHONUTF8 := 1
 
-.PHONY: help setup lectures executed summed slides compare record contents student test lab bench refresh pretrain ladder lock clean distclean FORCE
+.PHONY: help setup lectures executed summed slides compare record contents student test lab bench refresh pretrain sheets ladder lock clean distclean FORCE
 .DEFAULT_GOAL := help
 # A recipe that is stopped must not leave a target that looks finished.
 .DELETE_ON_ERROR:
@@ -116,8 +116,11 @@ bench: $(READY) ## measure speed as ratios in one run
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
 	$(PY) -m cvlab.runner refresh $(or $(NOTEBOOKS),$(SOURCES))
 
-pretrain: $(READY) ## train the embedded base anew on drawn animals (half an hour)
+pretrain: $(READY) ## train the embedded base anew on drawn animals (a quarter of an hour)
 	$(PY) -m cvlab.pretrain
+
+sheets: $(READY) ## contact sheets of the drawn pictures, to look at, in build/sheets/
+	@$(PY) -m cvlab.sheets build/sheets
 
 ladder: $(READY) ## measure the whole ladder over five seeds, and draw the README's picture anew
 	@mkdir -p build

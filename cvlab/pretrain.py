@@ -2,8 +2,10 @@
 
 The base learns to name the species of a drawn animal and the kind of each of its parts, from
 pictures in which no cat and no dog occurs. The many part names do for it what ImageNet's thousand
-classes do for VGG16: they leave detectors of ears, eyes and muzzles behind. What ships is the base
-without its classifiers, and a record of how it was made.
+classes do for VGG16: they leave detectors of ears, eyes and muzzles behind. The parts are read from
+block 4 and the species from block 5, so that early layers serve other animals as well, and the last
+block is about the zoo. What ships is the base without its classifiers, and a record of how it was
+made.
 """
 
 from __future__ import annotations
@@ -105,8 +107,8 @@ def augmented(pictures: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """Turn, shift and zoom every picture once, (n, size, size, 3) uint8."""
     augment = Augment(
         rotation_range=40,
-        width_shift_range=0.1,
-        height_shift_range=0.1,
+        width_shift_range=0.2,
+        height_shift_range=0.2,
         zoom_range=0.2,
         seed=seed,
     )
@@ -123,7 +125,7 @@ def train(
     rate: float,
     verbose: int | str = "auto",
 ) -> keras.Model:
-    """Train a base under new classifiers, one for the species and one for each part.
+    """Train a base under classifiers of the parts (on block 4) and of the species (on block 5).
 
     Args:
         base: Changed in place.
@@ -138,8 +140,14 @@ def train(
         The base with its classifiers: logits by task.
     """
     mirrored = layers.RandomFlip("horizontal")(base.inputs[0])
-    features = layers.GlobalAveragePooling2D()(base(mirrored))
-    tasks = {name: layers.Dense(len(names), name=name)(features) for name, names in kinds().items()}
+    both = keras.Model(base.inputs[0], [base.get_layer("block4_pool").output, base.output])
+    for_parts, for_species = (
+        layers.GlobalAveragePooling2D()(feature_map) for feature_map in both(mirrored)
+    )
+    tasks = {
+        name: layers.Dense(len(names), name=name)(for_species if name == "species" else for_parts)
+        for name, names in kinds().items()
+    }
     model = keras.Model(base.inputs[0], tasks)
     steps = epochs * -(-len(pictures) // recipe.batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(
