@@ -1,12 +1,12 @@
-"""Measure the whole ladder over seeds: `python -m cvlab.ladder --seeds 5`.
+"""Measure the whole ladder over several seeds: `python -m cvlab.ladder`.
 
-Six ways to tell cats from dogs, each of the lecture's rungs once: a convnet from scratch, with
-augmentation, with dropout too, features of the pretrained base, the frozen base with augmentation,
-and fine-tuning of its last block. All on the `quick` profile's drawn pictures. Nothing is chosen by
-the test pictures: every rung trains for a fixed number of epochs and is tested once.
+The rungs are the lecture's (step 27): a small convnet from scratch, the same with augmentation,
+with dropout too, features of the pretrained base, the frozen base with augmentation, and
+fine-tuning of its last block. Epochs, rates, views and base are those of a profile, as in
+notebooks 05 to 11. Each seed has pictures of its own: drawn ones are drawn anew, and photos are the
+same ones dealt out anew, so that a photo that tests in one seed may train in another.
 
-What lies below the freeze boundary never changes, so its outputs are computed once for a picture or
-for an augmented view of it, and only what trains runs in every epoch.
+Every rung keeps the weights of its lowest validation loss and is tested once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,49 +24,27 @@ from typing import Any, Final
 
 import keras
 import numpy as np
-from keras import layers
 from numpy.typing import NDArray
 
-from cvlab import datasets, lecture, measure, plots, profiles, zoo
-from cvlab.augment import LECTURE_OPTIONS, Augment, augment_all
+from cvlab import (
+    datasets,
+    features,
+    freezing,
+    lecture,
+    machine,
+    measure,
+    plots,
+    profiles,
+    storage,
+    transfer,
+    zoo,
+)
+from cvlab.augment import LECTURE_OPTIONS, Augment
+from cvlab.profiles import Profile
 
 # The rungs, and the lecture's figures for them: best validation accuracy on photos (step 27).
 RUNGS: Final = tuple(rung for rung, _ in lecture.LADDER.values())
 LECTURE: Final = dict(lecture.LADDER.values())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How long and how fast each rung trains; RMSprop throughout, as in the lecture.
-
-    Attributes:
-        scratch_epochs: Of the convnet from scratch.
-        augmented_epochs: Of the convnet with augmentation, without and with dropout.
-        scratch_rate: Step size without augmentation.
-        augmented_rate: Step size with it. Augmented pictures keep the network at chance at first;
-            at 1e-3 for seventeen epochs, at 5e-4 for five.
-        head_epochs: Of the head on features.
-        head_rate: Its step size.
-        views: Augmented views of each training picture for the frozen base.
-        frozen_epochs: Passes over the pictures and all their views.
-        tuning_epochs: Passes over them while block 5 trains too.
-        tuning_rate: Step size then.
-        batch_size: Pictures a step of the convnet from scratch.
-        transfer_batch_size: Pictures a step above the freeze boundary.
-    """
-
-    scratch_epochs: int = 14
-    augmented_epochs: int = 20
-    scratch_rate: float = 1e-3
-    augmented_rate: float = 5e-4
-    head_epochs: int = 20
-    head_rate: float = 3e-4
-    views: int = 4
-    frozen_epochs: int = 10
-    tuning_epochs: int = 8
-    tuning_rate: float = 1e-4
-    batch_size: int = 20
-    transfer_batch_size: int = 50
 
 
 @dataclass(frozen=True)
@@ -74,11 +53,12 @@ class Run:
 
     Attributes:
         right: For each test picture whether the rung got it right, (n,) bool.
-        train_accuracy: After the last epoch, on the training pictures as they are.
-        validation_accuracy: After the last epoch.
-        overfits_from: First epoch (from 1) after which the validation loss only got worse, None
-            if it was still falling at the end.
-        seconds: To train, without what it shares with the rung below.
+        train_accuracy: On the training pictures as they are.
+        validation_accuracy: On the validation pictures.
+        overfits_from: Epoch (from 1) after which the validation loss only got worse, see
+            `cvlab.measure.overfitting_epoch`; None if it did not.
+        seconds: Of what this rung adds to the one below: features, if it needs new ones, and
+            training with its validation.
     """
 
     right: NDArray[np.bool_]
@@ -88,47 +68,15 @@ class Run:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Data:
-    """Pictures, or what a part of a network makes of them, and labels, by split.
-
-    Attributes:
-        inputs: For "train", "validation" and "test", (n, height, width, channels).
-        labels: For each, (n,) float32, 0 for a cat and 1 for a dog.
-    """
-
-    inputs: dict[str, NDArray[Any]]
-    labels: dict[str, NDArray[np.float32]]
-
-    @classmethod
-    def of(cls, pets: datasets.Pets) -> Data:
-        """Take the pictures out of a data set."""
-        splits = {"train": pets.train, "validation": pets.validation, "test": pets.test}
-        return cls(
-            {name: np.asarray(split.images) for name, split in splits.items()},
-            {name: split.labels.astype(np.float32) for name, split in splits.items()},
-        )
-
-    def through(self, network: keras.Model) -> Data:
-        """Compute what a network makes of every split."""
-        outputs = {
-            name: network.predict(inputs, batch_size=200, verbose=0)
-            for name, inputs in self.inputs.items()
-        }
-        return Data(outputs, self.labels)
+# Of "train", "validation" and "test" the pictures, or what a part of a network makes of them.
+_Inputs = Mapping[str, NDArray[Any]]
 
 
-def head(dropout: float = 0.5) -> keras.Sequential:
-    """Build the lecture's classifier on a base: Flatten, Dense 256, Dropout, sigmoid (step 22)."""
-    return keras.Sequential(
-        [
-            layers.Flatten(),
-            layers.Dense(256, activation="relu"),
-            layers.Dropout(dropout),
-            layers.Dense(1, activation="sigmoid"),
-        ],
-        name="head",
-    )
+def _labels(pets: datasets.Pets) -> dict[str, NDArray[np.float32]]:
+    return {
+        name: getattr(pets, name).labels.astype(np.float32)
+        for name in ("train", "validation", "test")
+    }
 
 
 def _compile(model: keras.Model, rate: float) -> keras.Model:
@@ -138,120 +86,184 @@ def _compile(model: keras.Model, rate: float) -> keras.Model:
 
 def _run(
     model: keras.Model,
-    data: Data,
+    inputs: _Inputs,
+    labels: _Inputs,
     *,
+    views: Sequence[NDArray[Any]] | None = None,
     epochs: int,
     batch_size: int,
-    train: tuple[NDArray[Any], NDArray[np.float32]] | None = None,
+    seed: int,
+    start: float,
 ) -> Run:
-    """Train on the training split, or on `train` in its place, and test on every split."""
-    x, y = train or (data.inputs["train"], data.labels["train"])
-    start = time.perf_counter()
+    """Train a compiled model on `views` of the training pictures, and test it on every split.
+
+    Args:
+        model: It ends with the weights of its lowest validation loss.
+        inputs: What the model takes, by split.
+        labels: Classes, by split.
+        views: The training pictures in several versions; those of `inputs` if None.
+        epochs: Passes over the training pictures.
+        batch_size: Pictures a step.
+        seed: Of the order of the pictures.
+        start: `time.perf_counter()` when the rung was begun.
+    """
+    guard = freezing.Guard(model)
     history = model.fit(
-        x,
-        y,
-        batch_size=batch_size,
+        transfer.Views(
+            views or [inputs["train"]], labels["train"], batch_size=batch_size, seed=seed
+        ),
         epochs=epochs,
-        validation_data=(data.inputs["validation"], data.labels["validation"]),
+        validation_data=(inputs["validation"], labels["validation"]),
+        validation_batch_size=100,
+        callbacks=[
+            guard,
+            keras.callbacks.EarlyStopping("val_loss", patience=epochs, restore_best_weights=True),
+        ],
         verbose=0,
     ).history
     seconds = time.perf_counter() - start
     right = {
-        name: (np.ravel(model.predict(inputs, batch_size=200, verbose=0)) > 0.5)
-        == (data.labels[name] == 1)
-        for name, inputs in data.inputs.items()
+        name: (np.ravel(model.predict(pictures, batch_size=100, verbose=0)) > 0.5)
+        == (labels[name] == 1)
+        for name, pictures in inputs.items()
     }
-    lowest = int(np.argmin(history["val_loss"])) + 1
     return Run(
         right=right["test"],
         train_accuracy=float(right["train"].mean()),
         validation_accuracy=float(right["validation"].mean()),
-        overfits_from=lowest if lowest < epochs else None,
+        overfits_from=measure.overfitting_epoch(history["val_loss"]),
         seconds=seconds,
     )
 
 
-def train_from_scratch(data: Data, settings: Settings, seed: int) -> Iterator[tuple[str, Run]]:
+def train_from_scratch(
+    pets: datasets.Pets, profile: Profile, seed: int
+) -> Iterator[tuple[str, Run]]:
     """Climb the first three rungs: the small convnet, with augmentation, with dropout too.
 
     Args:
-        data: The pictures.
-        settings: How to train.
+        pets: The pictures, of the profile's `image_size`.
+        profile: How to train. With its `warm_start` the second and third network go on from the
+            weights that the first one kept.
         seed: Of the initial weights, the order of the pictures and the augmentation.
 
     Yields:
         Name and result of each rung.
     """
-    size = data.inputs["train"].shape[1]
-    longer = settings.augmented_epochs, settings.augmented_rate
-    for name, dropout, augment, epochs, rate in (
-        (RUNGS[0], 0.0, None, settings.scratch_epochs, settings.scratch_rate),
-        (RUNGS[1], 0.0, Augment(**LECTURE_OPTIONS, seed=seed), *longer),
-        (RUNGS[2], 0.5, Augment(**LECTURE_OPTIONS, seed=seed), *longer),
+    labels = _labels(pets)
+    inputs = {name: getattr(pets, name).images for name in labels}
+    kept: list[NDArray[Any]] | None = None
+    fast = profile.mixed_precision and machine.multiplies_bfloat16()
+    for rung, dropout, augmented, epochs in (
+        (RUNGS[0], 0.0, False, profile.baseline_epochs),
+        (RUNGS[1], 0.0, True, profile.augmented_epochs),
+        (RUNGS[2], 0.5, True, profile.dropout_epochs),
     ):
+        start = time.perf_counter()
         keras.utils.set_random_seed(seed)
-        network = zoo.small_cnn(size, dropout=dropout, augmentation=augment)
-        _compile(network, rate)
-        yield name, _run(network, data, epochs=epochs, batch_size=settings.batch_size)
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_bfloat16" if fast else "float32")
+        network = zoo.small_cnn(
+            profile.image_size,
+            dropout=dropout,
+            augmentation=Augment(**LECTURE_OPTIONS, seed=seed) if augmented else None,
+        )
+        keras.config.set_dtype_policy(policy)
+        if augmented and profile.warm_start:
+            network.set_weights(kept)
+        _compile(network, profile.learning_rate)
+        run = _run(
+            network,
+            inputs,
+            labels,
+            epochs=epochs,
+            batch_size=profile.batch_size,
+            seed=seed,
+            start=start,
+        )
+        kept = kept or network.get_weights()
+        yield rung, run
 
 
-def transfer(
-    data: Data, base: keras.Model, settings: Settings, seed: int
+def train_on_base(
+    base: keras.Model, pets: datasets.Pets, profile: Profile, seed: int, *, cache: str | Path
 ) -> Iterator[tuple[str, Run]]:
-    """Climb the last three rungs: features of the base, with augmentation, fine-tuning of block 5.
+    """Climb the last three rungs: features of the base, with augmentation, fine-tuning.
+
+    What lies below the freeze boundary runs once for each picture or view; what trains, trains on
+    what came out there.
 
     Args:
-        data: The pictures.
-        base: With its pretrained weights, blocks named as VGG16's; its block 5 is changed.
-        settings: How to train.
+        base: With its pretrained weights; its last block is changed.
+        pets: The pictures, of the profile's `base_image_size`.
+        profile: How to train.
         seed: Of the heads' weights, the order of the pictures and the augmentation.
+        cache: Folder for the features.
 
     Yields:
         Name and result of each rung.
     """
-    keras.utils.set_random_seed(seed)
-    boundary = base.get_layer("block4_pool").output
-    lower = keras.Model(base.inputs[0], boundary)
-    upper = keras.Model(boundary, base.output, name="block5")
-    cut = data.through(lower)
-    features = cut.through(upper)
-    batch_size = settings.transfer_batch_size
-    extraction = _compile(head(), settings.head_rate)
+    start = time.perf_counter()
+    labels = _labels(pets)
+    first = transfer.last_block(base)
+    lower, upper = transfer.split(base, first)
+    freezing.freeze(base)
+    at_boundary = {
+        name: features.extract(getattr(pets, name).images, lower, cache=cache) for name in labels
+    }
+    maps = {name: features.extract(cut, upper, cache=cache) for name, cut in at_boundary.items()}
+    training: dict[str, Any] = {"batch_size": profile.transfer_batch_size, "seed": seed}
+
+    def new_head() -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        head = transfer.pooled_head(base.output_shape[1:])
+        return _compile(head, profile.pooled_learning_rate)
+
     yield (
         RUNGS[3],
-        _run(extraction, features, epochs=settings.head_epochs, batch_size=batch_size),
+        _run(new_head(), maps, labels, epochs=profile.head_epochs, start=start, **training),
     )
 
-    augment = Augment(**LECTURE_OPTIONS, seed=seed)
-    views = [cut.inputs["train"]]
-    for _ in range(settings.views):
-        changed = augment_all(data.inputs["train"], augment)
-        views.append(lower.predict(changed, batch_size=200, verbose=0))
-    seen = np.concatenate(views)
-    answers = np.tile(data.labels["train"], len(views))
-    seen_features = upper.predict(seen, batch_size=200, verbose=0)
-    classifier = _compile(head(), settings.head_rate)
+    start = time.perf_counter()
+    views = [
+        at_boundary["train"],
+        *features.extract_views(
+            pets.train.images,
+            lower,
+            augment=Augment(**LECTURE_OPTIONS, seed=seed),
+            views=profile.views,
+            cache=cache,
+        ),
+    ]
+    view_maps = [features.extract(view, upper, cache=cache) for view in views]
+    head = new_head()
     yield (
         RUNGS[4],
         _run(
-            classifier,
-            features,
-            epochs=settings.frozen_epochs,
-            batch_size=batch_size,
-            train=(seen_features, answers),
+            head,
+            maps,
+            labels,
+            views=view_maps,
+            epochs=profile.frozen_epochs,
+            start=start,
+            **training,
         ),
     )
 
-    tuned = keras.Sequential([keras.Input(seen.shape[1:]), upper, classifier])
-    _compile(tuned, settings.tuning_rate)
+    start = time.perf_counter()
+    freezing.unfreeze_from(base, first)
+    tuned = keras.Sequential([keras.Input(lower.output_shape[1:]), upper, head])
+    _compile(tuned, profile.tuning_learning_rate)
     yield (
         RUNGS[5],
         _run(
             tuned,
-            cut,
-            epochs=settings.tuning_epochs,
-            batch_size=batch_size,
-            train=(seen, answers),
+            at_boundary,
+            labels,
+            views=views,
+            epochs=profile.tuning_epochs,
+            start=start,
+            **training,
         ),
     )
 
@@ -319,11 +331,12 @@ def table(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def picture(summary: Mapping[str, Any]) -> plots.Figure:
+def picture(summary: Mapping[str, Any], pictures: str) -> plots.Figure:
     """Draw the rungs measured beside the lecture's figures for them.
 
     Args:
         summary: What `summarize` returned, or the JSON that `main` wrote.
+        pictures: What was measured on, such as `drawn pictures`.
     """
     measured = {
         name: measure.Interval(**rung["test_accuracy"]) for name, rung in summary["rungs"].items()
@@ -331,66 +344,97 @@ def picture(summary: Mapping[str, Any]) -> plots.Figure:
     return plots.accuracies(
         measured,
         lecture=LECTURE,
-        xlabel="test accuracy (measured: drawn pictures, mean over seeds; lecture: photos)",
+        xlabel=f"test accuracy (measured: {pictures}, mean over seeds; lecture: photos)",
     )
+
+
+def _climb(
+    profile: Profile, seed: int, *, scratch: bool, transferred: bool, weights: Path | None
+) -> tuple[dict[str, Run], float]:
+    """Climb with the pictures of one seed.
+
+    Returns:
+        The runs by rung, and the seconds until the pictures were there, decoded: nearly none if an
+        earlier run has left them in the cache.
+    """
+
+    def load(size: int) -> datasets.Pets:
+        return datasets.load_pets(
+            profile.source, image_size=size, per_class=profile.per_class, seed=seed
+        )
+
+    def base() -> keras.Model:
+        if weights is None:
+            return zoo.base_for(profile)
+        return zoo.load_base(profile.base, profile.base_image_size, weights)
+
+    start = time.perf_counter()
+    pets = load(profile.base_image_size)
+    seconds = time.perf_counter() - start
+    runs = {}
+    root = storage.cache_root()
+    root.mkdir(parents=True, exist_ok=True)
+    # Features that an earlier run has left would take no time, and those of all seeds fill a disk.
+    with tempfile.TemporaryDirectory(prefix="ladder-", dir=root) as folder:
+        for name, run in chain(
+            train_from_scratch(load(profile.image_size), profile, seed) if scratch else (),
+            train_on_base(base(), pets, profile, seed, cache=folder) if transferred else (),
+        ):
+            runs[name] = run
+            print(
+                f"seed {seed}  {name:28} test {100 * run.right.mean():.1f} %  validation "
+                f"{100 * run.validation_accuracy:.1f} %  train {100 * run.train_accuracy:.1f} %  "
+                f"{run.seconds:.0f} s",
+                flush=True,
+            )
+    return runs, seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m cvlab.ladder", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
+    parser.add_argument("--profile", default="quick", choices=list(profiles.PROFILES))
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the first of them; tune on others than 0 to 4"
+    )
     parser.add_argument("--out", type=Path, help="JSON file; a picture is drawn beside it")
     parser.add_argument("--base", type=Path, help="another file of weights for the base")
-    parser.add_argument(
-        "--pictures", type=int, default=0, help="seed of the pictures; tune on another than 0"
-    )
-    parser.add_argument(
-        "--transfer-only", action="store_true", help="leave the three rungs from scratch out"
-    )
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--scratch-only", action="store_true", help="only the first three rungs")
+    part.add_argument("--transfer-only", action="store_true", help="only the last three")
     options = parser.parse_args(arguments)
     if options.seeds < 2:
         parser.error("--seeds must be at least 2: one run has no spread")
-    profile = profiles.get("quick")
-    settings = Settings(
-        batch_size=profile.batch_size,
-        scratch_rate=profile.learning_rate,
-        scratch_epochs=profile.baseline_epochs,
-    )
-    data = Data.of(
-        datasets.load_pets(
-            profile.source,
-            image_size=profile.image_size,
-            per_class=profile.per_class,
-            seed=options.pictures,
-        )
-    )
+    profile = profiles.get(options.profile)
     climbs: list[dict[str, Run]] = []
-    for seed in range(options.seeds):
-        base = zoo.load_base("toy", profile.image_size, options.base or "pretrained")
-        climbs.append({})
-        for name, run in chain(
-            () if options.transfer_only else train_from_scratch(data, settings, seed),
-            transfer(data, base, settings, seed),
-        ):
-            climbs[-1][name] = run
-            print(
-                f"seed {seed}  {name:28} test {100 * run.right.mean():.1f} %  train "
-                f"{100 * run.train_accuracy:.1f} %  {run.seconds:.0f} s",
-                flush=True,
-            )
-        if seed == 0:
+    loading: list[float] = []
+    for seed in range(options.first, options.first + options.seeds):
+        runs, seconds = _climb(
+            profile,
+            seed,
+            scratch=not options.transfer_only,
+            transferred=not options.scratch_only,
+            weights=options.base,
+        )
+        climbs.append(runs)
+        loading.append(seconds)
+        if len(climbs) < 2:
             continue
         # After every seed, so that a run that is stopped leaves what it has measured.
         summary = {
-            "profile": profile.name,
-            "pictures_seed": options.pictures,
-            "seeds": seed + 1,
-            "settings": asdict(settings),
+            "settings": asdict(profile),
+            "seeds": [options.first, seed],
+            "pictures_seconds": float(np.mean(loading)),
             **summarize(climbs),
         }
         if options.out:
+            pictures = "drawn pictures" if profile.source == "toypets" else "photos"
             options.out.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-            options.out.with_suffix(".svg").write_text(picture(summary).svg(), encoding="utf-8")
+            options.out.with_suffix(".svg").write_text(
+                picture(summary, pictures).svg(), encoding="utf-8"
+            )
+    print(f"pictures from disk: {np.mean(loading):.1f} s a seed")
     print(table(summary))
     return 0
 

@@ -1,16 +1,24 @@
 """The ladder: every rung runs, and the figures it reports are the right ones."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
-from cvlab import datasets, ladder, measure, zoo
+from cvlab import datasets, ladder, measure, profiles, zoo
 
-TINY = ladder.Settings(
-    scratch_epochs=1,
+TINY = replace(
+    profiles.get("quick"),
+    train_per_class=8,
+    validation_per_class=4,
+    test_per_class=6,
+    baseline_epochs=1,
     augmented_epochs=1,
+    dropout_epochs=1,
     head_epochs=2,
     views=1,
     frozen_epochs=1,
@@ -20,25 +28,24 @@ TINY = ladder.Settings(
 
 
 @pytest.fixture(scope="module")
-def pets(tmp_path_factory: pytest.TempPathFactory) -> datasets.Pets:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def pets(cache: Path) -> datasets.Pets:
     return datasets.load_pets(
-        "toypets",
-        image_size=64,
-        per_class={"train": 8, "validation": 4, "test": 6},
-        cache=tmp_path_factory.mktemp("cache"),
+        "toypets", image_size=64, per_class=TINY.per_class, seed=3, cache=cache
     )
 
 
-def test_every_rung_runs_and_only_block5_is_tuned(pets: datasets.Pets) -> None:
-    data = ladder.Data.of(pets)
-    assert {name: len(labels) for name, labels in data.labels.items()} == {
-        "train": 16,
-        "validation": 8,
-        "test": 12,
-    }
+def test_every_rung_runs_and_only_block5_is_tuned(pets: datasets.Pets, cache: Path) -> None:
     base = zoo.toy_base(64, None)
     before = {layer.name: layer.get_weights() for layer in base.layers}
-    climbed = [*ladder.train_from_scratch(data, TINY, 3), *ladder.transfer(data, base, TINY, 3)]
+    climbed = [
+        *ladder.train_from_scratch(pets, TINY, 3),
+        *ladder.train_on_base(base, pets, TINY, 3, cache=cache),
+    ]
     assert tuple(name for name, _ in climbed) == ladder.RUNGS
     for _, run in climbed:
         assert run.right.shape == (12,) and run.right.dtype == bool
@@ -47,6 +54,84 @@ def test_every_rung_runs_and_only_block5_is_tuned(pets: datasets.Pets) -> None:
         pairs = zip(layer.get_weights(), before[layer.name], strict=True)
         moved = [not np.array_equal(now, then) for now, then in pairs]
         assert moved == [layer.name.startswith("block5_conv")] * len(moved)
+
+
+class Fit:
+    """Stands in for `Model.fit` and notes how it was called."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun: list[list[np.ndarray]] = []
+        self.epochs: list[int] = []
+        self.rates: list[float] = []
+        self.losses: list[list[float]] = []
+        self.kept: list[float] = []
+        fit = keras.Model.fit
+
+        def noted(model: keras.Model, *arguments: Any, **options: Any) -> Any:
+            self.begun.append(model.get_weights())
+            self.epochs.append(options["epochs"])
+            self.rates.append(float(model.optimizer.learning_rate))
+            history = fit(model, *arguments, **options)
+            self.losses.append(history.history["val_loss"])
+            self.kept.append(model.evaluate(*options["validation_data"], verbose=0)[0])
+            return history
+
+        monkeypatch.setattr(keras.Model, "fit", noted)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_warm_start_goes_on_from_the_first_network(
+    pets: datasets.Pets, monkeypatch: pytest.MonkeyPatch, warm: bool
+) -> None:
+    fit = Fit(monkeypatch)
+    profile = replace(TINY, warm_start=warm, baseline_epochs=2, learning_rate=2e-3)
+    list(ladder.train_from_scratch(pets, profile, 0))
+    assert fit.epochs == [2, 1, 1]
+    assert fit.rates == pytest.approx([2e-3] * 3)
+    first, second, third = fit.begun
+    same = [np.array_equal(a, b) for a, b in zip(first, second, strict=True)]
+    assert all(same) != warm  # without a warm start both begin with the seed's weights
+    if warm:
+        assert all(np.array_equal(a, b) for a, b in zip(second, third, strict=True))
+
+
+def test_it_keeps_the_weights_of_the_lowest_validation_loss(
+    pets: datasets.Pets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Black cats and white dogs to train on, white cats and black dogs to validate."""
+    fit = Fit(monkeypatch)
+    labels = pets.train.labels
+    images = np.zeros_like(pets.train.images)
+    images[labels == 1] = 255
+    train = replace(pets.train, images=images)
+    wrong = replace(pets, train=train, validation=replace(train, labels=1 - labels))
+    next(iter(ladder.train_from_scratch(wrong, replace(TINY, baseline_epochs=6, batch_size=4), 0)))
+    assert fit.losses[0][-1] > 1.5 * min(fit.losses[0])  # else the test would show nothing
+    assert fit.kept[0] == pytest.approx(min(fit.losses[0]), rel=1e-4)
+
+
+def test_the_command_draws_other_pictures_for_each_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CVLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(profiles.PROFILES, "quick", TINY)
+    tests: list[np.ndarray] = []
+    train = ladder.train_on_base
+
+    def spy(base: keras.Model, pets: datasets.Pets, *arguments: Any, **options: Any) -> Any:
+        tests.append(np.asarray(pets.test.images))
+        return train(base, pets, *arguments, **options)
+
+    monkeypatch.setattr(ladder, "train_on_base", spy)
+    out = tmp_path / "ladder.json"
+    assert ladder.main(["--transfer-only", "--seeds", "2", "--first", "4", "--out", str(out)]) == 0
+    assert len(tests) == 2 and not np.array_equal(tests[0], tests[1])
+    written = json.loads(out.read_text())
+    assert tuple(written["rungs"]) == ladder.RUNGS[3:]
+    assert written["seeds"] == [4, 5] and written["settings"]["tuning_epochs"] == 1
+    assert "drawn pictures" in out.with_suffix(".svg").read_text()
+    assert ladder.table(written) in capsys.readouterr().out
+    assert not list((tmp_path / "cache").glob("ladder-*"))
 
 
 def run(right: list[bool], seconds: float = 1.0) -> ladder.Run:
@@ -72,7 +157,9 @@ def test_summary_agrees_with_the_formulas() -> None:
     text = ladder.table(json.loads(json.dumps(summary)))
     assert measure.mean_interval([0.75, 0.95]).percent() in text
     assert "better in 1 and worse in 0 of 2 seeds" in text
-    assert f"a: {measure.mean_interval([0.25, 0.75]).percent()}" in ladder.picture(summary).alt
+    assert (
+        f"a: {measure.mean_interval([0.25, 0.75]).percent()}" in ladder.picture(summary, "dots").alt
+    )
 
 
 def test_lectures_figures_rise_from_70_to_97_percent() -> None:
