@@ -436,10 +436,10 @@ def sweep(
         return np.stack([ops.convert_to_numpy(p) for p in pictures]), [str(v) for v in values]
     fields_and_label = {
         "rotation_range": (("rotation",), "rotated {:+g}°"),
-        "width_shift_range": (("width_shift",), "width shift {:+g}"),
-        "height_shift_range": (("height_shift",), "height shift {:+g}"),
+        "width_shift_range": (("width_shift",), "width {:+g}"),
+        "height_shift_range": (("height_shift",), "height {:+g}"),
         "shear_range": (("shear",), "sheared {:+g}°"),
-        "zoom_range": (("width_zoom", "height_zoom"), "zoom factor {:g}"),
+        "zoom_range": (("width_zoom", "height_zoom"), "zoom {:g}"),
         "horizontal_flip": (("flip",), "{}"),
     }
     if option not in fields_and_label:

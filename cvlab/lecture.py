@@ -451,7 +451,9 @@ CLAIMS: Final[dict[str, Claim]] = {
             id="classifier-as-it-is",
             notebook="08",
             step=19,
-            says="A pretrained model can be used directly to classify new pictures",
+            says="A pretrained model can classify pictures as it is (here: better than guessing)",
+            figure=(0.55, 1.0),
+            percent=True,
         ),
         Claim(
             id="vgg16-base-parameters",
