@@ -110,8 +110,8 @@ test: $(READY) ## unit tests, lint, types, then every notebook against its commi
 lab: $(READY) ## open the course in JupyterLab
 	$(PY) -m jupyterlab $(firstword $(SOURCES))
 
-bench: $(READY) ## measure speed as ratios in one run
-	@for script in tests/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+bench: $(READY) ## measure speed as ratios in one run (LONG=1: time to accuracy too; ONLY=data,start)
+	@$(PY) tests/bench.py $(if $(LONG),--long) $(if $(ONLY),--only $(call quoted,$(ONLY)))
 
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
 	$(PY) -m cvlab.runner refresh $(or $(NOTEBOOKS),$(SOURCES))
@@ -122,9 +122,10 @@ pretrain: $(READY) ## train the embedded base anew on drawn animals (a quarter o
 sheets: $(READY) ## contact sheets of the drawn pictures, to look at, in build/sheets/
 	@$(PY) -m cvlab.sheets build/sheets
 
+# Not the seeds from 0, on whose pictures the settings were found.
 ladder: $(READY) ## measure the whole ladder over five seeds, and draw the README's picture anew
 	@mkdir -p build
-	$(PY) -m cvlab.ladder --seeds 5 --out build/ladder.json
+	$(PY) -m cvlab.ladder --first 10 --out build/ladder.json
 	cp build/ladder.svg lectures/ladder.svg
 
 lock: ## solve the dependencies anew (needs uv)
