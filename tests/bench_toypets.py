@@ -6,7 +6,11 @@ pictures a second at 64 x 64 in two processes on two free cores.
 
 import time
 
+import bench
+
 from cvlab import toypets
+
+GOAL = 400
 
 
 def rate(count: int, size: int, workers: int) -> float:
@@ -19,9 +23,15 @@ def rate(count: int, size: int, workers: int) -> float:
 
 def main() -> None:
     rate(20, 64, 1)
+    found = []
     for size, count in ((64, 2000), (150, 600)):
-        for workers in (1, 2):
-            print(f"{size} x {size}, workers={workers}: {rate(count, size, workers):,.0f} a second")
+        one, two = rate(count, size, 1), rate(count, size, 2)
+        name = f"drawing pets, {size} x {size}, two processes"
+        found.append(bench.compared(name, "one process", [two], [one], unit="pictures/s"))
+        if size == 64:
+            limit = f"at least {GOAL} a second"
+            found.append(bench.compared(name, limit, [two], [GOAL], unit="pictures/s", goal=1))
+    bench.rows(found)
 
 
 if __name__ == "__main__":

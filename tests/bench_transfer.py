@@ -13,7 +13,6 @@ Three figures, each a ratio within one run:
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import threading
 import time
 from pathlib import Path
 
+import bench
 import numpy as np
 from numpy.typing import NDArray
 
@@ -131,25 +131,40 @@ def main() -> None:
     count = options.pictures
     with tempfile.TemporaryDirectory() as cache:
         first, second = second_call(count, cache)
-        print(f"\nVGG16's base, {count} pictures, {SIZE} x {SIZE}")
-        print(f"features: first call {first:.2f} s, second {second:.3f} s: {first / second:.0f} x")
         end_to_end, above = epochs(count, options.rounds, cache)
-    ratio = statistics.median(a / b for a, b in zip(end_to_end, above, strict=True))
-    print(
-        f"an epoch of fine-tuning block 5: end to end {statistics.median(end_to_end):.2f} s, from "
-        f"the boundary {statistics.median(above):.2f} s: {ratio:.1f} x"
-    )
     peaks = []
     for factor in (1, 4):
         command = [sys.executable, __file__, "--peak", str(factor * 2 * count)]
         result = subprocess.run(command, capture_output=True, check=True, text=True)
-        peaks.append(int(result.stdout.split()[-1]))
-    grown = (peaks[1] - peaks[0]) / 2**20
-    more = 6 * count * SIZE * SIZE * 2 * 4 / 2**20
-    print(
-        f"peak memory of extraction: {2 * count} pictures {peaks[0] / 2**20:.0f} MiB, "
-        f"{8 * count} pictures {grown:+.0f} MiB, of which their features alone would be "
-        f"{more:.0f} MiB"
+        peaks.append(int(result.stdout.split()[-1]) / 2**20)
+    vgg16 = f"VGG16, {count} pictures, {SIZE} x {SIZE}"
+    bench.rows(
+        [
+            bench.compared(
+                f"features of {vgg16}, second call",
+                "first call",
+                [second],
+                [first],
+                unit="s",
+                goal=50,
+            ),
+            bench.compared(
+                f"fine-tuning block 5 of {vgg16}, from the boundary",
+                "end to end",
+                above,
+                end_to_end,
+                unit="s",
+                goal=4,
+            ),
+            bench.compared(
+                f"memory of extracting {8 * count} pictures",
+                f"memory of {2 * count} pictures",
+                [peaks[1]],
+                [peaks[0]],
+                unit="MiB",
+                goal=0.9,
+            ),
+        ]
     )
 
 
