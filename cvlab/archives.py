@@ -4,9 +4,12 @@ Nothing is ever unpacked to a path that an archive names. An archive with a memb
 be meant to do harm, or that no tool for photos writes, is refused as a whole, by the member's name.
 """
 
+import lzma
 import re
 import stat
+import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from cvlab.storage import DatasetError, readable_bytes
@@ -19,6 +22,18 @@ MAX_TOTAL_BYTES = 16 * 2**30
 MAX_RATIO = 200
 _RATIO_MATTERS_FROM = 2**20
 
+# What `zipfile` and its decompressors answer damaged archives with, depending on where they
+# stumble; `bz2` raises an `OSError` without a number besides.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+)
+
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -29,6 +44,8 @@ class ArchiveError(DatasetError):
 
 
 def _unsafe_name(name: str) -> str | None:
+    if not name:
+        return "it has no name"
     if _CONTROL.search(name):
         return "its name holds control characters"
     if "\\" in name:
@@ -46,6 +63,8 @@ def _unsafe_kind(info: zipfile.ZipInfo) -> str | None:
         return "it is a link"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "it is neither a file nor a folder"
+    if info.header_offset < 0:
+        return "it lies before the start of the archive"
     if info.flag_bits & 0x1:
         return "it is encrypted"
     if info.compress_type not in _METHODS:
@@ -124,14 +143,14 @@ def open_archive(path: Path, *, called: str | None = None) -> zipfile.ZipFile:
 
     Raises:
         ArchiveError: If the file is no zip archive, is damaged, or has a member with an absolute
-            path, `..`, a backslash, a drive letter or control characters in its name, a link or
-            another special file, an encrypted member, one of absurd size or compression, or two
-            members of the same name.
+            path, `..`, a backslash, a drive letter, control characters or nothing in its name, a
+            link or another special file, an encrypted member, one of absurd place, size or
+            compression, or two members of the same name.
     """
     called = called or str(path)
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+    except DAMAGE as error:
         raise _not_a_zip(path, called, error) from error
     try:
         _check_members(archive, called)

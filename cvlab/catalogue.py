@@ -3,18 +3,16 @@
 Kaggle's and Microsoft's archives are read as they come, without unpacking them.
 """
 
-import lzma
 import re
 import shutil
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cvlab import storage
-from cvlab.archives import ArchiveError, open_archive
+from cvlab.archives import DAMAGE, ArchiveError, open_archive
 from cvlab.pictures import PICTURE_SUFFIXES
 from cvlab.storage import DatasetError
 
@@ -153,7 +151,9 @@ def _taken_out(archive: zipfile.ZipFile, inner: Picture, cache: Path) -> Path:
                     (unfinished / copy.name).open("wb") as stream,
                 ):
                     shutil.copyfileobj(packed, stream, 2**20)
-            except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+            except (*DAMAGE, OSError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # the disk's, not the archive's
                 raise ArchiveError(
                     f"{inner.name} in {archive.filename} is damaged ({error}). Delete the archive "
                     "and download it again."

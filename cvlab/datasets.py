@@ -13,11 +13,8 @@ so that nothing is made twice and nothing old is taken for new.
 
 import hashlib
 import inspect
-import lzma
 import os
 import re
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,7 +29,7 @@ import PIL
 from PIL import features
 
 from cvlab import duplicates, pictures, sketch, storage, toypets
-from cvlab.archives import MAX_MEMBER_BYTES
+from cvlab.archives import DAMAGE, MAX_MEMBER_BYTES
 from cvlab.catalogue import ARCHIVE_NAMES, CLASS_NAMES, Catalogue, Picture, find_pictures
 from cvlab.storage import DatasetError, DownloadError
 
@@ -55,6 +52,8 @@ _SUBSET_VERSION = 2
 _DECODER_VERSION = 2
 _MANIFEST = "manifest.json"
 _DRAWN = "toypets"
+# Of a picture's file; larger ones are not kept in memory while they wait to be taken.
+_FEW_BYTES = 2**20
 _WORKERS = min(8, os.cpu_count() or 1)
 
 _T = TypeVar("_T")
@@ -309,18 +308,20 @@ def _file_names(pictures: tuple[Picture, ...]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A candidate after a look at it: its bytes, or the reason why not.
+    """A candidate after a look at it: what there is to say about it, or the reason why not.
 
     Attributes:
         picture: The candidate.
-        data: Its bytes.
+        data: Its bytes; None where they are many, and where there is a reason.
+        size: Their number.
         sha256: Their digest.
         fingerprint: What it looks like, see `cvlab.duplicates`; zeros where there is a reason.
         reason: Why it cannot be used; None if it can.
     """
 
     picture: Picture
-    data: bytes
+    data: bytes | None
+    size: int
     sha256: str
     fingerprint: npt.NDArray[np.uint64]
     reason: str | None
@@ -336,14 +337,16 @@ def _checked(read: Callable[[Picture], bytes], picture: Picture) -> _Checked:
                 f"{storage.readable_bytes(MAX_MEMBER_BYTES)} allowed"
             )
         data = read(picture)
-        looks = duplicates.fingerprint(pictures.open_rgb(data))
+        with pictures.open_rgb(data) as image:
+            looks = duplicates.fingerprint(image)
     except pictures.BadPictureError as error:
         reason = str(error)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+    except DAMAGE as error:
         reason = f"damaged in its archive: {error}"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
-    return _Checked(picture, data, hashlib.sha256(data).hexdigest(), looks, reason)
+    kept = data if reason is None and len(data) <= _FEW_BYTES else None
+    return _Checked(picture, kept, len(data), hashlib.sha256(data).hexdigest(), looks, reason)
 
 
 @dataclass(frozen=True)
@@ -364,12 +367,13 @@ class _Choice:
         twins: Pairs that stay together in one split.
     """
 
-    def __init__(self, folder: Path, places: list[str]) -> None:
+    def __init__(self, folder: Path, places: list[str], read: Callable[[Picture], bytes]) -> None:
         self.taken: dict[str, list[tuple[str, Entry]]] = {name: [] for name in CLASS_NAMES}
         self.rejected: list[Rejected] = []
         self.twins: list[Twins] = []
         self._folder = folder
         self._places = places
+        self._read = read
         self._sources: dict[str, str] = {}
         self._looks: duplicates.Index[_Place] = duplicates.Index()
         self._aside: list[tuple[_Checked, str]] = []
@@ -441,13 +445,16 @@ class _Choice:
             yield
 
     def _take(self, one: _Checked, kind: str, file: str, split: str, near: list[_Place]) -> None:
-        (self._folder / split / file).write_bytes(one.data)
+        data = self._read(one.picture) if one.data is None else one.data
+        if one.data is None and hashlib.sha256(data).hexdigest() != one.sha256:
+            raise DatasetError(f"{one.picture.name} was changed while it was read. Run this again.")
+        (self._folder / split / file).write_bytes(data)
         self._looks.add(one.fingerprint, _Place(one.picture.name, kind, split))
         self.twins += [Twins(one.picture.name, twin.name, split) for twin in near]
 
     def _entry(self, one: _Checked, kind: str, file: str) -> Entry:
         label = CLASS_NAMES.index(kind)
-        return Entry(file, label, one.picture.name, len(one.data), one.sha256)
+        return Entry(file, label, one.picture.name, one.size, one.sha256)
 
 
 def _write_subset(
@@ -455,10 +462,10 @@ def _write_subset(
 ) -> dict[str, Any]:
     """Copy the chosen pictures into `folder`; return what the manifest says about them."""
     places = [split for split in SPLITS for _ in range(wanted[split])]
-    choice = _Choice(folder, places)
     total = len(CLASS_NAMES) * len(places)
     bar = storage.progress_bar(total, "Choosing pictures", unit="picture")
     with catalogue.reader() as read, bar, pictures.quiet_pillow():
+        choice = _Choice(folder, places, read)
         for kind in CLASS_NAMES:
             files = _file_names(catalogue.pictures[kind])
             for split in SPLITS:

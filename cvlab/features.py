@@ -390,17 +390,19 @@ def _stored(
     for job in jobs:
         key = storage.key_of([content, job.content])
         folder = storage.cache_root(cache) / "features" / key
-        with storage.locked(folder):
-            if not layout.whole(folder):
-                # Damaged, or not there. Who has the damaged file open keeps it.
-                shutil.rmtree(folder, ignore_errors=True)
-                part = folder.with_name(f".{folder.name}.part")
-                try:
-                    _complete(part, layout, job)
-                except storage.SpaceError:
-                    shutil.rmtree(part, ignore_errors=True)
-                    raise
-                part.rename(folder)
+        # Asked before the lock too: what is there can be read where nothing may be written.
+        if not layout.whole(folder):
+            with storage.locked(folder):
+                if not layout.whole(folder):
+                    # Damaged, or not there. Who has the damaged file open keeps it.
+                    shutil.rmtree(folder, ignore_errors=True)
+                    part = folder.with_name(f".{folder.name}.part")
+                    try:
+                        _complete(part, layout, job)
+                    except storage.SpaceError:
+                        shutil.rmtree(part, ignore_errors=True)
+                        raise
+                    part.rename(folder)
         yield np.load(folder / _FEATURES, mmap_mode="r", allow_pickle=False)
 
 

@@ -6,10 +6,11 @@ right, and whatever cannot be decoded is refused with a reason.
 
 import io
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -20,18 +21,29 @@ PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 BACKGROUND = (255, 255, 255)
 MAX_PIXELS = 89_478_485  # Pillow's own limit for decompression bombs
+# Threads decode larger ones one at a time: the largest needs up to 0.9 GB on its way.
+_LARGE_PIXELS = 2**23
+_LARGE = threading.Lock()
 
 
 class BadPictureError(Exception):
     """A picture cannot be used; the text is the reason."""
 
 
-def open_rgb(data: bytes) -> Image.Image:
-    """Decode a picture as a person would see it: upright, 8-bit RGB.
+@contextmanager
+def open_rgb(data: bytes) -> Iterator[Image.Image]:
+    """Yield a picture as a person would see it: upright, 8-bit RGB.
+
+    While the block holds a picture of more than 8 million pixels, other threads wait with theirs.
 
     Raises:
         BadPictureError: If it cannot be decoded, with the reason.
     """
+    with ExitStack() as turn:
+        yield _decoded(data, turn)
+
+
+def _decoded(data: bytes, turn: ExitStack) -> Image.Image:
     if not data:
         raise BadPictureError("the file is empty (0 bytes)")
     try:
@@ -39,6 +51,8 @@ def open_rgb(data: bytes) -> Image.Image:
             pixels = picture.width * picture.height
             if pixels > MAX_PIXELS:
                 raise BadPictureError(_too_large(picture.width, picture.height))
+            if pixels > _LARGE_PIXELS:
+                turn.enter_context(_LARGE)
             picture.load()
             return _upright_rgb(picture)
     except BadPictureError:
@@ -118,6 +132,6 @@ def to_array(data: bytes, image_size: int) -> npt.NDArray[np.uint8]:
     """
     # JPEG's draft mode would save a third of the time for photos of twice the size, once; the
     # pixels would differ by up to 25 from those of everybody else's Pillow.
-    picture = open_rgb(data)
-    resized = picture.resize((image_size, image_size), Image.Resampling.BILINEAR)
+    with open_rgb(data) as picture:
+        resized = picture.resize((image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.uint8)
