@@ -51,7 +51,7 @@ class Recipe:
     """
 
     image_size: int = 64
-    per_species: int = 1400
+    per_species: int = 1600
     held_out: int = 100
     epochs: int = 8
     augmented_epochs: int = 6

@@ -281,7 +281,7 @@ def attributes(species: str, number: int, *, seed: int = 0) -> Attributes:
         y=dice.bell(0.5, 0.2) if alone else dice.bell(0.42, 0.16),
         # The zoo's visitors hold their cameras straighter: what a base was pretrained on is never
         # quite the next task, and fine-tuning has something to adapt to.
-        rotation=dice.bell(0, 120 if lean else 84),
+        rotation=dice.bell(0, 120 if lean else 104),
         tilt=dice.bell(0, 30),
         yaw=dice.uniform(-1, 1),
         stretch=dice.bell(1, 0.14),
