@@ -25,6 +25,7 @@ from cvlab import lecture, pages, report, runs
 from cvlab.claims import Finding
 from cvlab.lecture import HOLDS
 from cvlab.runner import Record
+from cvlab.student import student_copy
 
 LECTURES = Path(__file__).parents[1] / "lectures"
 PHONE, DESK = (390, 844), (1280, 800)
@@ -112,7 +113,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a made-up run of the committed notebooks, and their pages and slides."""
+    """The report of a made-up run of the committed notebooks, their pages, slides, a student's."""
     folder = tmp_path_factory.mktemp("site")
     notebooks = sorted(LECTURES.glob("[0-9]*.ipynb"))
     titles = {path.stem: pages.title_of(nbformat.read(path, as_version=4)) for path in notebooks}
@@ -130,10 +131,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         html = pages.notebook_page(nbformat.read(path, as_version=4))
         (folder / f"{path.stem}.html").write_text(html, encoding="utf-8")
     report.make_slides(folder / "slides", notebooks[1:2])
+    copy = student_copy(nbformat.read(notebooks[2], as_version=4))
+    (folder / "student.html").write_text(pages.notebook_page(copy), encoding="utf-8")
     return folder
 
 
-PAGES = ["index", *sorted(path.stem for path in LECTURES.glob("[0-9]*.ipynb"))]
+PAGES = ["index", *sorted(path.stem for path in LECTURES.glob("[0-9]*.ipynb")), "student"]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -234,7 +237,17 @@ def test_screenshots(browser: Browser, site: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for size, device in ((DESK, "desk"), (PHONE, "phone")):
         for scheme in ("light", "dark"):
-            browser.open(site / "index.html", size, scheme)
-            target = folder / f"index-{device}-{scheme}.png"
-            browser.screenshot(target)
-            assert target.stat().st_size > 10_000
+            for name, heading in (
+                ("index", "The ladder"),
+                ("index", "Every claim"),
+                ("student", "Exercises"),
+            ):
+                browser.open(site / f"{name}.html", size, scheme)
+                found = (
+                    f"[...document.querySelectorAll('h2')].find(h => h.innerText == '{heading}')"
+                )
+                browser.run(f"{found}.scrollIntoView()")
+                place = heading.lower().replace(" ", "-")
+                target = folder / f"{name}-{place}-{device}-{scheme}.png"
+                browser.screenshot(target)
+                assert target.stat().st_size > 10_000

@@ -79,3 +79,13 @@ def test_reading_a_record_is_cheap() -> None:
     code = "import sys, cvlab.recorded as r; r.load('quick'); "
     code += "sys.exit(bool({'nbconvert', 'papermill', 'keras'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_course_brings_what_notebook_13_compares() -> None:
+    """So that it runs in a fresh clone, before any other notebook."""
+    found = recorded.load("quick").findings
+    assert set(found) == set(lecture.CLAIMS)
+    for name in (*lecture.LADDER, "classifier-as-it-is"):
+        right = found[name].right
+        assert right is not None
+        assert right.size == 1000
