@@ -5,9 +5,10 @@ PROFILE ?= quick
 ifneq ($(words $(value PROFILE))$(filter quick laptop lecture,$(value PROFILE)),1$(strip $(value PROFILE)))
 $(error There is no profile '$(value PROFILE)': use PROFILE=quick, laptop or lecture)
 endif
-# Real photos (a zip or a folder) and the weights of a pretrained base, for laptop and lecture.
-PHOTOS ?= $(CVLAB_PHOTOS)
-WEIGHTS ?= $(CVLAB_WEIGHTS)
+# Real photos (a zip or a folder) and the weights of a pretrained base, for laptop and lecture:
+# PHOTOS and WEIGHTS, or else CVLAB_PHOTOS and CVLAB_WEIGHTS. They are taken as they were given, for
+# Make would read a $ in a path as the name of something, or as a command.
+given = $(if $(filter undefined,$(origin $(1))),$(value CVLAB_$(1)),$(value $(1)))
 # Set GPU=1 once, at set-up, to install the CUDA libraries as well.
 GPU ?=
 
@@ -25,14 +26,15 @@ PACKAGE := $(wildcard cvlab/*.py cvlab/weights/*)
 # abspath would split a path at its spaces.)
 quoted = '$(subst ','\'',$(1))'
 absolute = $(if $(1),$(shell case $(call quoted,$(1)) in (/*) echo $(call quoted,$(1));; (*) echo "$$PWD"/$(call quoted,$(1));; esac))
-export CVLAB_PHOTOS := $(call absolute,$(PHOTOS))
-export CVLAB_WEIGHTS := $(call absolute,$(WEIGHTS))
+export CVLAB_PHOTOS := $(call absolute,$(call given,PHOTOS))
+export CVLAB_WEIGHTS := $(call absolute,$(call given,WEIGHTS))
+unexport PHOTOS WEIGHTS
 export CVLAB_CACHE ?= $(CURDIR)/build/cache
 # With -j2 two notebooks may share one graphics card.
 export TF_FORCE_GPU_ALLOW_GROWTH := true
 export PYTHONUTF8 := 1
 
-.PHONY: help setup lectures executed summed slides compare record contents student test lab bench refresh pretrain sheets ladder lock clean distclean FORCE
+.PHONY: help setup lectures executed summed slides compare record contents student test knocks lab bench refresh pretrain sheets ladder lock clean distclean FORCE
 .DEFAULT_GOAL := help
 # A recipe that is stopped must not leave a target that looks finished.
 .DELETE_ON_ERROR:
@@ -107,10 +109,15 @@ test: $(READY) ## unit tests, lint, types, then every notebook against its commi
 	$(PY) -m mypy
 	TQDM_DISABLE=1 $(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=600 lectures
 
+knocks: $(READY) ## kills, full disks and bad input by the thousand (half an hour)
+	$(PY) tests/knocks_kill.py
+	$(PY) tests/knocks_disk.py
+	$(PY) tests/knocks_fuzz.py
+
 lab: $(READY) ## open the course in JupyterLab
 	$(PY) -m jupyterlab $(firstword $(SOURCES))
 
-bench: $(READY) ## measure speed as ratios in one run (LONG=1: time to accuracy too; ONLY=data,start)
+bench: $(READY) ## measure speed as ratios in one run (LONG=1: time to accuracy as well)
 	@$(PY) tests/bench.py $(if $(LONG),--long) $(if $(ONLY),--only $(call quoted,$(ONLY)))
 
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
