@@ -22,6 +22,7 @@ What the options mean is what `ImageDataGenerator`, which the lecture uses, make
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
@@ -284,20 +285,20 @@ class Augment(keras.layers.Layer):
         # Without autocasting, pictures of every dtype come back in the dtype they came in.
         super().__init__(**{"autocast": False, **kwargs})
         self.rotation_range = _half_range(
-            "rotation_range", rotation_range, rotation_range <= 180, "0 to 180 degrees"
+            "rotation_range", rotation_range, lambda turn: turn <= 180, "0 to 180 degrees"
         )
         fraction = "a fraction of the {}, 0 to below 1, not pixels"
         self.width_shift_range = _half_range(
-            "width_shift_range", width_shift_range, width_shift_range < 1, fraction.format("width")
+            "width_shift_range", width_shift_range, lambda part: part < 1, fraction.format("width")
         )
         self.height_shift_range = _half_range(
             "height_shift_range",
             height_shift_range,
-            height_shift_range < 1,
+            lambda part: part < 1,
             fraction.format("height"),
         )
         self.shear_range = _half_range(
-            "shear_range", shear_range, shear_range < 90, "0 to below 90 degrees"
+            "shear_range", shear_range, lambda turn: turn < 90, "0 to below 90 degrees"
         )
         self.zoom_range = _zoom_bounds(zoom_range)
         self.horizontal_flip = bool(horizontal_flip)
@@ -477,8 +478,10 @@ def _one_picture(image: Picture) -> Picture:
     return image
 
 
-def _half_range(option: str, value: float, fits: bool, allowed: str) -> float:
-    if value < 0 or not fits:
+def _half_range(option: str, value: float, fits: Callable[[float], bool], allowed: str) -> float:
+    if not isinstance(value, Real):
+        raise TypeError(f"{option}={value!r} is no number: pass {allowed}.")
+    if value < 0 or not fits(value):
         raise ValueError(
             f"{option}={value} is out of range: pass {allowed}. Values are drawn from minus to "
             "plus that number."

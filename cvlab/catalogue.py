@@ -204,6 +204,10 @@ def find_pictures(source: str | Path, *, cache: str | Path | None = None) -> Cat
         ArchiveError: If the archive is damaged or not to be trusted.
         SpaceError: If the disk has no room for the copy.
     """
+    if not isinstance(source, str | Path):
+        raise DatasetError(
+            f"source is {source!r}: pass the path of a zip archive or folder of cats and dogs."
+        )
     source = Path(source).expanduser()
     if source.is_dir():
         catalogue = _catalogue(source, source, _files_of_folder(source))

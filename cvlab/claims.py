@@ -196,11 +196,18 @@ def check(notebook: str, profile: str, measured: Mapping[str, Measured]) -> Chec
         point in common.
 
     Raises:
-        ValueError: If a claim of the notebook is missing, unknown or measured by something else
-            than its kind asks for; the message names it.
+        ValueError: If there is no such profile or no claim of that notebook, or a claim of it is
+            missing, unknown or measured by something else than its kind asks for; the message
+            names it.
     """
     profiles.get(profile)
     claims = {claim.id: claim for claim in lecture.of_notebook(notebook)}
+    if not claims:
+        numbers = sorted({claim.notebook for claim in lecture.CLAIMS.values()})
+        raise ValueError(
+            f"cvlab/lecture.py lists no claim of a notebook {notebook!r}: name it by its number, "
+            f"one of {', '.join(numbers)}"
+        )
     missing, unknown = claims.keys() - measured.keys(), measured.keys() - claims.keys()
     if missing or unknown:
         raise ValueError(

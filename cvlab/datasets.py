@@ -261,6 +261,11 @@ def _checked_per_class(per_class: Mapping[str, int] | None) -> dict[str, int]:
     return {split: wanted[split] for split in SPLITS}
 
 
+def _check_seed(seed: int | None) -> None:
+    if seed is not None and (not isinstance(seed, int) or seed < 0):
+        raise DatasetError(f"seed is {seed!r}. It is None or a whole number, 0 or more.")
+
+
 def _fingerprints(catalogue: Catalogue) -> list[tuple[str, str]]:
     """Return name and content of every picture: its archive's CRC-32, or its SHA-256."""
     found = [picture for name in CLASS_NAMES for picture in catalogue.pictures[name]]
@@ -577,6 +582,11 @@ def make_subset(
         SpaceError: If the disk has no room for the copies.
     """
     wanted = _checked_per_class(per_class)
+    _check_seed(seed)
+    if not isinstance(catalogue, Catalogue):
+        raise DatasetError(
+            f"catalogue is {catalogue!r}: pass what find_pictures() returns, or call load_pets()."
+        )
     total = sum(wanted.values())
     key = storage.key_of([_SUBSET_VERSION, wanted, seed, _fingerprints(catalogue)])
     folder = storage.cache_root(cache) / "subsets" / key
@@ -617,7 +627,10 @@ def _arrays_in(folder: Path, subset: Subset, image_size: int) -> dict[str, Split
         file = folder / f"{split}.npy"
         if not file.is_file() or storage.crc32_of(file) != checksums.get(split):
             return None
-        images = np.load(file, mmap_mode="r", allow_pickle=False)
+        try:
+            images = np.load(file, mmap_mode="r", allow_pickle=False)
+        except ValueError:  # no array, or one that a pickle hides in
+            return None
         if images.shape != (len(entries), image_size, image_size, 3) or images.dtype != np.uint8:
             return None
         labels = np.array([entry.label for entry in entries], dtype=np.uint8)
@@ -625,6 +638,14 @@ def _arrays_in(folder: Path, subset: Subset, image_size: int) -> dict[str, Split
         names = tuple(entry.file for entry in entries)
         arrays[split] = Split(images, labels, CLASS_NAMES, names)
     return arrays
+
+
+def _check_image_size(image_size: int) -> None:
+    if not isinstance(image_size, int) or not 0 < image_size <= 4096:
+        raise DatasetError(
+            f"image_size is {image_size!r}. It is the height and width of the pictures in pixels, "
+            "a whole number from 1 to 4,096; the lecture takes 150."
+        )
 
 
 def _write_arrays(subset: Subset, image_size: int, folder: Path) -> None:
@@ -684,11 +705,9 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
         DatasetError: If a picture of the subset was changed after it was made.
         SpaceError: If the disk has no room for the arrays.
     """
-    if not isinstance(image_size, int) or not 0 < image_size <= 4096:
-        raise DatasetError(
-            f"image_size is {image_size!r}. It is the height and width of the pictures in pixels, "
-            "a whole number from 1 to 4,096; the lecture takes 150."
-        )
+    _check_image_size(image_size)
+    if not isinstance(subset, Subset):
+        raise DatasetError(f"subset is {subset!r}: pass what make_subset() returns.")
     versions = [_DECODER_VERSION, PIL.__version__, features.version("jpg")]
     digests = {
         split: [[entry.file, entry.label, entry.sha256] for entry in entries]
@@ -799,6 +818,14 @@ def locate(
         DownloadError: If the download fails; the message says how to get the file by hand.
         SpaceError: If the disk has no room.
     """
+    # Before anything is drawn or downloaded.
+    if not isinstance(source, str | Path | None):
+        raise DatasetError(
+            f"source is {source!r}: pass a path, 'photos', 'microsoft' or 'toypets'."
+        )
+    _check_image_size(image_size)
+    _checked_per_class(per_class)
+    _check_seed(seed)
     root = storage.cache_root(cache)
     downloads = root / "downloads"
     if source == "toypets":

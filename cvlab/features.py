@@ -213,6 +213,8 @@ def _filled(batch: NDArray[Any]) -> NDArray[Any]:
 
 def _up_to(model: keras.Model, layer: str | None) -> keras.Model:
     """Cut a model off after a layer."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model is {model!r}: pass the network itself, such as zoo.load_base(...)")
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
         raise ValueError(

@@ -300,6 +300,8 @@ class Guard(keras.callbacks.Callback):
 
 
 def _check_built(layer: keras.Layer) -> None:
+    if not isinstance(layer, keras.Layer):
+        raise TypeError(f"{layer!r} is no layer or model: pass the base itself, not its name")
     if not layer.built:
         raise ValueError(
             f"{layer.name} is not built, so its weights do not exist yet: give the model a "

@@ -51,6 +51,8 @@ class Probe(keras.layers.Layer):
 
     def __init__(self, batch_size: int, **kwargs: str) -> None:
         super().__init__(**kwargs)
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}: it is the number of pictures to come")
         self.batch_size = batch_size
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -8,6 +8,7 @@ of right and wrong, or the lists in `History.history`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,9 +75,10 @@ def accuracy(predicted: ArrayLike, labels: ArrayLike, confidence: float = 0.95) 
         confidence: See `wilson_interval`.
 
     Raises:
-        ValueError: If the two differ in length.
+        ValueError: If the two differ in length, or hold something else than classes.
     """
-    hits = np.ravel(predicted) == np.ravel(_same_length(predicted, labels))
+    _same_length(predicted, labels)
+    hits = _classes("predicted", predicted) == _classes("labels", labels)
     return wilson_interval(int(hits.sum()), hits.size, confidence)
 
 
@@ -88,8 +90,11 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
         confidence: Share of such intervals that contain the true mean.
 
     Raises:
-        ValueError: If there are fewer than two values: one run has no spread.
+        ValueError: If there are fewer than two values (one run has no spread), one of them is no
+            finite number, or `confidence` is not between 0 and 1.
     """
+    _check_confidence(confidence)
+    _check_finite("values", values)
     if len(values) < 2:
         raise ValueError(
             f"An interval over seeds needs at least 2 runs, got {len(values)}: "
@@ -134,13 +139,13 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> PairedTest:
         second_right: The same for the second model, same pictures in the same order.
 
     Raises:
-        ValueError: If the two differ in length.
+        ValueError: If the two differ in length, or hold something else than right and wrong.
 
     Source:
         Q. McNemar, Psychometrika 12 (1947); the exact binomial form.
     """
-    first = np.ravel(first_right).astype(bool)
-    second = np.ravel(_same_length(first_right, second_right)).astype(bool)
+    _same_length(first_right, second_right)
+    first, second = _right("first_right", first_right), _right("second_right", second_right)
     only_first = int((first & ~second).sum())
     only_second = int((second & ~first).sum())
     discordant = only_first + only_second
@@ -164,12 +169,12 @@ def overfitting_epoch(
         rise: How far above the minimum the end must lie, relative to the minimum.
 
     Raises:
-        ValueError: If `val_loss` is empty, or `window` is even or not positive.
+        ValueError: If `val_loss` is empty or holds something that is no finite number, or `window`
+            is even or not positive.
     """
     if not len(val_loss):
         raise ValueError("val_loss is empty: fit the model with validation_data first")
-    if window < 1 or window % 2 == 0:
-        raise ValueError(f"window must be a positive odd number of epochs, got {window}")
+    _check_finite("val_loss", val_loss)
     smoothed = smooth(val_loss, window)
     lowest = int(np.argmin(smoothed))
     if smoothed[-1] < smoothed[lowest] * (1 + rise):
@@ -178,7 +183,17 @@ def overfitting_epoch(
 
 
 def smooth(values: Sequence[float], window: int = 3) -> NDArray[np.float64]:
-    """Centred moving mean of the same length; at both ends over the values there are."""
+    """Centred moving mean of the same length; at both ends over the values there are.
+
+    Args:
+        values: One figure an epoch.
+        window: Odd number of epochs to average.
+
+    Raises:
+        ValueError: If `window` is even or not positive.
+    """
+    if window < 1 or window % 2 == 0:
+        raise ValueError(f"window must be a positive odd number of epochs, got {window}")
     series = np.asarray(values, dtype=np.float64)
     half = window // 2
     return np.array(
@@ -188,15 +203,50 @@ def smooth(values: Sequence[float], window: int = 3) -> NDArray[np.float64]:
 
 
 def _normal_quantile(confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}: 0.95 is usual")
+    _check_confidence(confidence)
     return float(stats.norm.ppf((1 + confidence) / 2))
 
 
-def _same_length(first: ArrayLike, second: ArrayLike) -> ArrayLike:
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}: 0.95 is usual")
+
+
+def _check_finite(name: str, values: Sequence[float]) -> None:
+    for place, value in enumerate(values, 1):
+        if not np.isfinite(value):
+            raise ValueError(
+                f"{name} holds {value} as its number {place}: the training that gave it has come "
+                "to grief, lower its learning rate and train again"
+            )
+
+
+def _classes(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Refuse probabilities: compared with labels, nearly every one of them would be wrong."""
+    classes = np.ravel(values)
+    if classes.dtype.kind == "f":
+        between = classes[classes != np.round(classes)]
+        if between.size:
+            raise ValueError(
+                f"{name} holds {between[0]:g}, which is no class: make classes of probabilities "
+                "first, for two classes (p > 0.5).astype(int)"
+            )
+    return classes
+
+
+def _right(name: str, values: ArrayLike) -> NDArray[np.bool_]:
+    right = np.ravel(values)
+    others = right[(right != 0) & (right != 1)]
+    if others.size:
+        raise ValueError(
+            f"{name} holds {others[0]}: pass whether each picture was right, predicted == labels"
+        )
+    return right.astype(bool)
+
+
+def _same_length(first: ArrayLike, second: ArrayLike) -> None:
     if np.size(first) != np.size(second):
         raise ValueError(
             f"{np.size(first)} values against {np.size(second)}: "
             "both must belong to the same pictures in the same order"
         )
-    return second

@@ -142,6 +142,11 @@ def figure(
     return fig, axes
 
 
+def _check_columns(columns: int) -> None:
+    if columns < 1:
+        raise ValueError(f"columns is {columns}: draw at least one in a row")
+
+
 @style()
 def photos(
     images: ArrayLike,
@@ -171,6 +176,7 @@ def photos(
         )
     if titles and len(titles) != len(stack):
         raise ValueError(f"{len(titles)} titles for {len(stack)} pictures: give one each, or none")
+    _check_columns(columns)
     columns = min(columns, len(stack))
     rows = -(-len(stack) // columns)
     fig, axes = figure(
@@ -205,7 +211,16 @@ def training_curves(
         metric: Name of the accuracy in `history`.
         overfits_at: Epoch (from 1) to mark as the one where overfitting sets in.
         title: Figure title.
+
+    Raises:
+        ValueError: If one of the four curves is missing.
     """
+    curves = ["loss", "val_loss", metric, f"val_{metric}"]
+    if missing := [name for name in curves if not len(history.get(name, ()))]:
+        raise ValueError(
+            f"history lacks {', '.join(missing)}: pass fit(..., validation_data=...).history of a "
+            f"model that was compiled with metrics=[{metric!r}]"
+        )
     epochs = np.arange(1, len(history["loss"]) + 1)
     last = f"{history['val_' + metric][-1]:.0%}"
     alt = f"Training and validation curves over {len(epochs)} epochs, validation ending at {last}"
@@ -239,7 +254,16 @@ def accuracies(
         lecture: The lecture's figure for some of the labels, as shares.
         chance: Accuracy of guessing, drawn as a line; None for no line.
         xlabel: Label of the axis.
+
+    Raises:
+        ValueError: If there is nothing to draw, or a figure without its interval.
     """
+    bare = [label for label, interval in measured.items() if not isinstance(interval, Interval)]
+    if bare or not measured:
+        what = f"{bare[0]!r} is {measured[bare[0]]!r}" if bare else "measured is empty"
+        raise ValueError(
+            f"{what}: every row is an interval, from measure.accuracy() or measure.mean_interval()"
+        )
     alt = "; ".join(f"{label}: {interval.percent()}" for label, interval in measured.items())
     fig, axes = figure(height=1.1 + 0.42 * len(measured), alt=f"{xlabel}. {alt}")
     ax: Axes = axes[0, 0]
@@ -359,8 +383,16 @@ def matrices(
         size: Inches a matrix.
         limit: Value at which the colors end; by default each matrix's largest magnitude.
         alt: See `figure`.
+
+    Raises:
+        ValueError: If there are no matrices, or titles for another number of them.
     """
     stack = [np.asarray(array, dtype=np.float64) for array in arrays]
+    if not stack:
+        raise ValueError("matrices() got no arrays: pass at least one of shape (H, W)")
+    if titles and len(titles) != len(stack):
+        raise ValueError(f"{len(titles)} titles for {len(stack)} matrices: give one each, or none")
+    _check_columns(columns)
     columns = min(columns, len(stack))
     rows = -(-len(stack) // columns)
     height = rows * (size + (0.3 if titles else 0.05))

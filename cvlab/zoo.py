@@ -98,8 +98,11 @@ def small_cnn(
         class 1, (n, 1).
 
     Raises:
-        ValueError: If the pictures are too small for four convolutions and poolings.
+        ValueError: If the pictures are too small for four convolutions and poolings, or `dropout`
+            is no share.
     """
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is {dropout}: it is a share, from 0 to below 1; take 0.5")
     if image_size < 46:
         raise ValueError(
             f"image_size is {image_size}: four unpadded convolutions and poolings leave nothing of"
@@ -227,7 +230,10 @@ def base_for(profile: Profile, image_size: int | None = None) -> keras.Model:
     Raises:
         ValueError: See `load_base`.
         FileNotFoundError: See `load_base`.
+        TypeError: If `profile` is the name of a profile.
     """
+    if not isinstance(profile, Profile):
+        raise TypeError(f"profile is {profile!r}: pass the profile itself, profiles.get(PROFILE)")
     size = image_size or profile.base_image_size
     if profile.base == "toy":
         return load_base("toy", size)
@@ -348,7 +354,8 @@ def _load_file(base: keras.Model, path: Path, label: str) -> None:
             # Comes before the error about the same layers.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             base.load_weights(path)
-    except (ValueError, KeyError, OSError) as error:
+    # h5py answers damaged files with any of these, depending on where it stumbles.
+    except (ValueError, KeyError, OSError, RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} does not hold the weights of {label} without its top. Name the base that the "
             "file belongs to, for example `make ... BASE='MobileNet(alpha=0.75)'` (CVLAB_BASE), or "
