@@ -157,7 +157,7 @@ def picture(found: Sequence[Row]) -> plots.Figure:
     words = "; ".join(f"{row.name} against {row.against}: {row.ratio:.3g} times" for row in found)
     with plots.style():
         fig, axes = plots.figure(
-            width=9.5, height=1.3 + 0.32 * len(found), alt=f"How many times faster. {words}"
+            width=9.5, height=1.3 + 0.32 * len(found), alt=f"How many times better ours is. {words}"
         )
         ax = axes[0, 0]
         for place, row in enumerate(found):
@@ -173,10 +173,12 @@ def picture(found: Sequence[Row]) -> plots.Figure:
                 edgecolor=plots.CARD,
             )
             beyond = max(row.ratio, row.goal or 0, 1.0)
-            ax.text(beyond * 1.08, place, f"{row.ratio:.3g}", va="center", fontsize=8)
+            ax.text(beyond * 1.12, place, f"{row.ratio:.3g}", va="center", fontsize=8)
             if row.goal is not None:
-                ax.plot(row.goal, place, marker="D", ls="none", mfc="none", color=plots.INK, ms=6)
-        ax.plot([], [], marker="D", ls="none", mfc="none", color=plots.INK, ms=6, label="goal")
+                ax.plot(
+                    row.goal, place, marker="D", ls="none", mfc=plots.CARD, color=plots.INK, ms=6
+                )
+        ax.plot([], [], marker="D", ls="none", mfc=plots.CARD, color=plots.INK, ms=6, label="goal")
         ax.barh(0, 0, color=plots.BLUE, label="ours is ahead")
         ax.barh(0, 0, color=plots.ORANGE, hatch="//", edgecolor=plots.CARD, label="behind")
         ax.axvline(1, color=plots.MUTED, lw=1)
@@ -190,7 +192,7 @@ def picture(found: Sequence[Row]) -> plots.Figure:
             range(len(found)), [f"{row.name}\nagainst {row.against}" for row in found], fontsize=7
         )
         ax.set_ylim(len(found) - 0.4, -0.6)
-        ax.set_xlabel("times as fast as the other way, or as the limit")
+        ax.set_xlabel("times better than the other way, or than the limit (logarithmic)")
         fig.legend(loc="outside lower right", ncols=3)
     return fig
 
