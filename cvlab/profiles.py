@@ -162,8 +162,8 @@ PROFILES: dict[str, Profile] = {
             whole_epochs=2,
             views=4,
             frozen_epochs=30,
-            tuning_epochs=5,
-            tuning_learning_rate=1e-4,
+            # At ten times the lecture's rate this base loses two points of validation accuracy.
+            tuning_epochs=8,
         ),
         Profile(
             name="lecture",
