@@ -31,6 +31,8 @@ import nbformat
 import numpy as np
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from cvlab.runner import CLEAN_METADATA
+
 PROJECT: Final = Path(__file__).parents[1]
 
 # Everything slow is imported and built before the work begins, so that kills fall on the work.
@@ -159,7 +161,7 @@ labels = (images[:, :12].mean(axis=(1, 2, 3)) > images[:, 12:].mean(axis=(1, 2, 
         keras.Input((24, 24, 3)), keras.layers.Rescaling(1 / 255),
         keras.layers.Conv2D(16, 3, activation="relu"), keras.layers.Flatten(),
         keras.layers.Dense(1, activation="sigmoid")])
-    model.compile("rmsprop", "binary_crossentropy", ["accuracy"])
+    model.compile("rmsprop", "binary_crossentropy", metrics=["accuracy"])
     folder = Path(tempfile.mkdtemp(dir=os.environ["SCRATCH"]))
     keep = keras.callbacks.ModelCheckpoint(folder / "best.keras", save_best_only=True)
     history = model.fit(images[:300], labels[:300], batch_size=20, epochs=8, verbose=0,
@@ -344,7 +346,8 @@ def project(folder: Path) -> Path:
         for number, cell in enumerate(cells):
             cell.id = f"cell-{number}"
         (folder / "lectures").mkdir(exist_ok=True)
-        nbformat.write(new_notebook(cells=cells), folder / "lectures" / f"{name}.ipynb")
+        notebook = new_notebook(cells=cells, metadata=CLEAN_METADATA)
+        nbformat.write(notebook, folder / "lectures" / f"{name}.ipynb")
     return folder
 
 
