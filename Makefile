@@ -52,24 +52,31 @@ $(READY): $(LOCK) pyproject.toml .ci/setup
 	@touch $@
 
 lectures: $(READY) $(OUT)/.inputs ## execute every notebook into build/PROFILE
-	@$(MAKE) --keep-going --no-print-directory executed || true
-	@$(MAKE) --keep-going --no-print-directory summed || true
+	@$(MAKE) --keep-going --no-print-directory executed CHECKED=1 || true
+	@$(MAKE) --keep-going --no-print-directory summed CHECKED=1 || true
 	@$(PY) -m cvlab.report build $(OUT) $(SOURCES); made=$$?; \
 	$(PY) -m cvlab.runner table $(OUT) $(SOURCES) && exit $$made
 
 # 13 sums up what the others have measured, so it runs after them, and again when they did.
 SUMMARY := $(filter $(OUT)/13_%,$(EXECUTED))
-executed: $(filter-out $(SUMMARY),$(EXECUTED))
+# Those that take longest start early, so that no core waits for them at the end.
+LONG := $(filter $(OUT)/05_% $(OUT)/06_% $(OUT)/07_% $(OUT)/11_%,$(EXECUTED))
+executed: $(filter $(OUT)/00_%,$(EXECUTED)) $(LONG) $(filter-out $(SUMMARY),$(EXECUTED))
 summed: $(SUMMARY)
 $(SUMMARY): $(wildcard $(OUT)/records/0[5-9]*.json $(OUT)/records/1[0-2]*.json)
 
 $(OUT)/%.ipynb: lectures/%.ipynb $(PACKAGE) $(OUT)/.inputs | $(READY)
 	@rm -f $(filter-out $@,$(SUMMARY))
-	@$(PY) -m cvlab.runner execute $< $@ --profile $(PROFILE)
+	@$(share)$(PY) -m cvlab.runner execute $< $@ --profile $(PROFILE)
 
+# With -j2 two notebooks share the cores: each takes its part of them, instead of both taking all.
+jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
+share = $(if $(jobs),cores=$$(( $$(getconf _NPROCESSORS_ONLN) / $(jobs) )); test $$cores -gt 0 || cores=1; export TF_NUM_INTRAOP_THREADS=$$cores OMP_NUM_THREADS=$$cores;)
+
+ifndef CHECKED
 # Holds what the last run was made from: paths of photos and weights, checksums of the package and
 # of each notebook. Where one of them is another now, what was made from it is taken away, since
-# times alone would lie after the clock was set back.
+# times alone would lie after the clock was set back. Asked once, when the run begins (CHECKED).
 $(OUT)/.inputs: FORCE
 	@for path in "$$CVLAB_PHOTOS" "$$CVLAB_WEIGHTS"; do \
 	  test -z "$$path" -o -e "$$path" || { echo "There is nothing at $$path: check PHOTOS= and WEIGHTS=." >&2; exit 2; }; \
@@ -83,6 +90,7 @@ $(OUT)/.inputs: FORCE
 	  echo "$$sum" | cmp -s - $(OUT)/.sums/$$name || \
 	    { rm -f $(OUT)/$$name $(SUMMARY); echo "$$sum" > $(OUT)/.sums/$$name; }; \
 	done
+endif
 
 slides: $(READY) ## reveal.js slides of the notebooks, as executed for PROFILE or as committed
 	@$(PY) -m cvlab.report slides $(OUT)/slides $(or $(wildcard $(EXECUTED)),$(SOURCES))
