@@ -12,10 +12,17 @@ given = $(if $(filter undefined,$(origin $(1))),$(value CVLAB_$(1)),$(value $(1)
 # Set GPU=1 once, at set-up, to install the CUDA libraries as well.
 GPU ?=
 
+# What Keras runs on in `make test`. JAX gets an environment of its own.
+BACKEND ?= tensorflow
+ifneq ($(words $(value BACKEND))$(filter tensorflow jax,$(value BACKEND)),1$(strip $(value BACKEND)))
+$(error The tests run on BACKEND=tensorflow or BACKEND=jax, not on '$(value BACKEND)')
+endif
+JAX := $(filter jax,$(BACKEND))
+
 SHELL := /bin/bash
-VENV := .venv
+VENV := .venv$(if $(JAX),-jax)
 PY := $(VENV)/bin/python
-LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
+LOCK := $(if $(JAX),requirements-jax.lock,$(if $(GPU),requirements-gpu.lock,requirements.lock))
 READY := $(VENV)/.ready-$(LOCK)
 OUT := build/$(PROFILE)
 SOURCES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
@@ -110,12 +117,17 @@ student: $(READY) ## copies without solutions and outputs, for students, in buil
 	@rm -rf build/student
 	@$(PY) -m cvlab.student build/student $(SOURCES)
 
+ifdef JAX
+test: $(READY)
+	KERAS_BACKEND=jax $(PY) -m pytest
+else
 test: $(READY) ## unit tests, lint, types, then every notebook against its committed outputs
 	$(PY) -m pytest
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	TQDM_DISABLE=1 $(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=600 lectures
+endif
 
 knocks: $(READY) ## kills, full disks and bad input by the thousand (half an hour)
 	$(PY) tests/knocks_kill.py
@@ -147,9 +159,10 @@ lock: ## solve the dependencies anew (needs uv)
 	@command -v uv > /dev/null || { echo "make lock needs uv: install it with 'pip install uv'." >&2; exit 2; }
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --upgrade pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --extra gpu --constraints requirements.lock pyproject.toml -o requirements-gpu.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --extra jax --constraints requirements.lock pyproject.toml -o requirements-jax.lock
 
 clean: ## remove executed notebooks and tool caches
 	rm -rf build/quick build/laptop build/lecture build/student build/compare.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean ## also remove .venv and cached data
-	rm -rf build $(VENV) *.egg-info
+	rm -rf build .venv .venv-jax *.egg-info

@@ -233,7 +233,13 @@ def zoo_kinds(part: str) -> list[str]:
 
     Args:
         part: A telling part, such as "ears".
+
+    Raises:
+        ValueError: If no animal has such a part.
     """
+    known = next(iter(_ZOO_PARTS.values()))[0]
+    if part not in known:
+        raise ValueError(f"no animal has the part {part!r}; choose one of {', '.join(known)}")
     return sorted({kind for parts, _ in _ZOO_PARTS.values() for kind in parts[part]})
 
 
@@ -914,9 +920,11 @@ def write_pictures(
         `folder`.
 
     Raises:
-        ValueError: As `draw`.
+        ValueError: As `draw`, or for `per_class` below 1.
         FileExistsError: When `folder` exists and holds something else.
     """
+    if per_class < 1:
+        raise ValueError(f"per_class is {per_class}; give at least 1 picture of each species")
     folder = Path(folder)
     order = {
         "version": VERSION,

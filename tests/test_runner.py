@@ -157,7 +157,7 @@ def project(tmp_path: Path) -> Path:
 
 def environment() -> dict[str, str]:
     """This process's, without Make's and the course's variables: `make test` sets both."""
-    foreign = ("MAKE", "MFLAGS", "CVLAB_")
+    foreign = ("MAKE", "MFLAGS", "CVLAB_", "BACKEND", "TF_NUM_", "OMP_")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     return inherited | {"PYTHONPATH": str(PROJECT)}
 
@@ -223,6 +223,25 @@ def test_make_runs_13_after_the_others_and_again_when_they_did(project: Path) ->
     assert "13_b: passed" in failed.stdout
 
 
+def test_notebooks_that_run_at_once_share_the_cores(project: Path) -> None:
+    write(project / "lectures/01_a.ipynb", "import os\nprint(os.getenv('TF_NUM_INTRAOP_THREADS'))")
+    make(project, "lectures", "-j2")
+    executed = project / "build/quick/01_a.ipynb"
+    assert printed(executed).strip() == str(max(1, (os.cpu_count() or 1) // 2))
+    executed.unlink()
+    make(project, "lectures")
+    assert printed(executed).strip() == "None"
+
+
+def test_what_has_run_stays_when_the_package_changes_meanwhile(project: Path) -> None:
+    module = project / "cvlab/module.py"
+    write(project / "lectures/02_b.ipynb", f"open({str(module)!r}, 'a').write('# edited')")
+    write(project / "lectures/13_c.ipynb", "print('last')")
+    make(project, "lectures")
+    names = sorted(path.name for path in (project / "build/quick").glob("*.ipynb"))
+    assert names == ["01_a.ipynb", "02_b.ipynb", "13_c.ipynb"]
+
+
 def test_make_goes_on_after_a_failure_and_resumes(project: Path) -> None:
     write(project / "lectures/01_a.ipynb", "raise RuntimeError('no luck')")
     failed = make(project, "lectures")
@@ -275,6 +294,7 @@ def test_make_resumes_after_an_interruption(project: Path) -> None:
     ("arguments", "message"),
     [
         (("lectures", "PROFILE=fast"), "There is no profile 'fast'"),
+        (("test", "BACKEND=paper"), "BACKEND=tensorflow or BACKEND=jax, not on 'paper'"),
         (("lectures", "PHOTOS=nowhere.zip"), "nowhere.zip: check PHOTOS="),
         (("compare", "A=build/quick"), "Name two runs"),
         (("record",), "No notebook has run in build/quick"),

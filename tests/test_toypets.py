@@ -73,6 +73,14 @@ def test_mistakes_are_named() -> None:
         toypets.draw_many("cat", [0], workers=0)
 
 
+def test_wrong_orders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no animal has the part 'wheels'; choose one of .*ears"):
+        toypets.zoo_kinds("wheels")
+    with pytest.raises(ValueError, match="per_class is 0"):
+        toypets.write_pictures(tmp_path / "pets", 0)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_write_pictures_lays_out_class_folders(tmp_path: Path) -> None:
     folder = toypets.write_pictures(tmp_path / "deep" / "pets", 3, size=32, seed=2, progress=False)
     names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.jpg"))

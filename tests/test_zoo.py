@@ -269,8 +269,8 @@ def test_the_environment_names_base_and_weights(
     with pytest.raises(ValueError, match=r"MobileNet\(alpha=0.75\).*make"):
         zoo.base_for(PROFILES["laptop"])
     monkeypatch.setenv("CVLAB_BASE", "mobilenet(alpha=0.25)")
-    for profile, size in (("laptop", 224), ("lecture", 150)):
-        base = zoo.base_for(PROFILES[profile])
+    for name in ("laptop", "lecture"):
+        base, size = zoo.base_for(PROFILES[name]), PROFILES[name].base_image_size
         assert base.input_shape == (None, size, size, 3)
         np.testing.assert_array_equal(base.get_weights()[0], narrow.get_weights()[0])
     assert zoo.base_for(PROFILES["laptop"], 96).input_shape == (None, 96, 96, 3)
