@@ -27,7 +27,8 @@ from typing import Any, Final
 
 import knocks_kill
 import numpy as np
-from knocks_kill import DECODING, DRAWING, FEATURES, PROJECT, SUBSET, Server, Work
+from knocks_kill import DECODING, DRAWING, FEATURES, SUBSET, Server, Work
+from small_project import PROJECT
 
 from cvlab.storage import DatasetError
 

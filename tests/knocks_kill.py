@@ -29,11 +29,7 @@ from typing import IO, Final
 
 import nbformat
 import numpy as np
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-
-from cvlab.runner import CLEAN_METADATA
-
-PROJECT: Final = Path(__file__).parents[1]
+from small_project import PROJECT, environment, lay_out, write
 
 # Everything slow is imported and built before the work begins, so that kills fall on the work.
 # Each line on stdin is a cache folder and, where the work is to be killed, after how many seconds.
@@ -322,18 +318,7 @@ def kill(work: Work, kills: int, seed: int = 0) -> Tally:
 
 def project(folder: Path) -> Path:
     """The Makefile over two small notebooks, with this interpreter as its environment."""
-    folder.mkdir(parents=True)
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copy(PROJECT / name, folder / name)
-    (folder / ".ci").mkdir()
-    (folder / ".ci/setup").write_text("exit 9\n")
-    (folder / "cvlab").mkdir()
-    (folder / "cvlab/module.py").touch()
-    python = folder / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
-    (folder / ".venv/.ready-requirements.lock").touch()
+    lay_out(folder)
     load = (
         "from cvlab import datasets\n"
         "counts = {'train': 6, 'validation': 3, 'test': 3}\n"
@@ -341,21 +326,8 @@ def project(folder: Path) -> Path:
         "print(int(pets.train.images.astype(int).sum()))"
     )
     for name, code in (("01_a", "print(6 * 7)"), ("02_b", load)):
-        parameters = new_code_cell('PROFILE = "quick"', metadata={"tags": ["parameters"]})
-        cells = [new_markdown_cell("# Title"), parameters, new_code_cell(code)]
-        for number, cell in enumerate(cells):
-            cell.id = f"cell-{number}"
-        (folder / "lectures").mkdir(exist_ok=True)
-        notebook = new_notebook(cells=cells, metadata=CLEAN_METADATA)
-        nbformat.write(notebook, folder / "lectures" / f"{name}.ipynb")
+        write(folder / "lectures" / f"{name}.ipynb", code)
     return folder
-
-
-def environment() -> dict[str, str]:
-    """This process's, without Make's and the course's variables: `make test` sets both."""
-    foreign = ("MAKE", "MFLAGS", "CVLAB_")
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    return inherited | {"PYTHONPATH": str(PROJECT), "JUPYTER_PREFER_ENV_PATH": "1"}
 
 
 def make(folder: Path, after: float | None = None) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import knocks_disk
 import knocks_kill
 import pytest
+import small_project
 from knocks_kill import DECODING, DRAWING, FEATURES, SUBSET, TRAINING, Work
 
 KILLS = 2
@@ -94,7 +95,7 @@ def test_make_killed_twice_at_once_and_with_the_clock_set_back(tmp_path: Path) -
         subprocess.Popen(
             ["make", "lectures"],
             cwd=folder,
-            env=knocks_kill.environment(),
+            env=small_project.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -19,6 +19,7 @@ import keras
 import knocks_kill
 import numpy as np
 import pytest
+import small_project
 
 from cvlab import datasets, features, profiles, runner, storage, zoo
 
@@ -221,7 +222,7 @@ def test_profiles_that_are_code_are_refused(tmp_path: Path, mark: Path, value: s
         profiles.get(value)
     with pytest.raises(ValueError, match="quick, laptop, lecture"):
         runner.execute(PROJECT / "lectures/00_start_here.ipynb", tmp_path / "x.ipynb", value)
-    environment = knocks_kill.environment()
+    environment = small_project.environment()
     # As an argument, and from the environment. `help` needs no profile, and yet is refused.
     for arguments, extra in (([f"PROFILE={value}"], {}), ([], {"PROFILE": value})):
         result = subprocess.run(
@@ -252,7 +253,7 @@ def test_paths_that_are_code_are_only_paths(
     result = subprocess.run(
         ["make", "lectures", *arguments],
         cwd=folder,
-        env=knocks_kill.environment() | extra,
+        env=small_project.environment() | extra,
         capture_output=True,
         text=True,
         check=False,

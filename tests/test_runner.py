@@ -2,35 +2,23 @@
 
 import os
 import re
-import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from papermill.exceptions import PapermillExecutionError
+from small_project import environment, lay_out, write
 
 from cvlab import claims, runner
-
-PROJECT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
 def _this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     monkeypatch.setenv(claims.FOLDER_VARIABLE, "")  # `execute` sets it; put back afterwards
-
-
-def write(path: Path, *code: str) -> Path:
-    """A notebook with a parameters cell and the given code cells."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    parameters = new_code_cell('PROFILE = "quick"', metadata={"tags": ["parameters"]})
-    cells = [new_markdown_cell("# Title"), parameters, *map(new_code_cell, code)]
-    nbformat.write(new_notebook(cells=cells, metadata=runner.CLEAN_METADATA), path)
-    return path
 
 
 def printed(path: Path) -> str:
@@ -137,29 +125,10 @@ def test_refresh_leaves_a_failing_notebook_as_it_was(tmp_path: Path) -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The Makefile over two small notebooks, with this interpreter as its environment."""
-    folder = tmp_path / "with space"
-    folder.mkdir()
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copy(PROJECT / name, folder / name)
-    (folder / ".ci").mkdir()
-    (folder / ".ci/setup").write_text("exit 9\n")
-    (folder / "cvlab").mkdir()
-    (folder / "cvlab/module.py").touch()
-    python = folder / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
-    (folder / ".venv/.ready-requirements.lock").touch()
+    folder = lay_out(tmp_path / "with space")
     write(folder / "lectures/01_a.ipynb", "import os\nprint(os.environ['CVLAB_PHOTOS'])")
     write(folder / "lectures/02_b.ipynb", "import time\ntime.sleep(float(0.01))")
     return folder
-
-
-def environment() -> dict[str, str]:
-    """This process's, without Make's and the course's variables: `make test` sets both."""
-    foreign = ("MAKE", "MFLAGS", "CVLAB_", "BACKEND", "TF_NUM_", "OMP_")
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    return inherited | {"PYTHONPATH": str(PROJECT)}
 
 
 def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,49 @@
+"""The Makefile over a few small notebooks: what tests of `make lectures` run."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from cvlab.runner import CLEAN_METADATA
+
+PROJECT: Final = Path(__file__).parents[1]
+
+
+def lay_out(folder: Path) -> Path:
+    """A new folder with the Makefile and this interpreter as its environment; no notebooks yet."""
+    folder.mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(PROJECT / name, folder / name)
+    (folder / ".ci").mkdir()
+    (folder / ".ci/setup").write_text("exit 9\n")
+    (folder / "cvlab").mkdir()
+    (folder / "cvlab/module.py").touch()
+    python = folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    (folder / ".venv/.ready-requirements.lock").touch()
+    return folder
+
+
+def write(path: Path, *code: str) -> Path:
+    """A notebook with a parameters cell and the given code cells; the same bytes every time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parameters = new_code_cell('PROFILE = "quick"', metadata={"tags": ["parameters"]})
+    cells = [new_markdown_cell("# Title"), parameters, *map(new_code_cell, code)]
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    nbformat.write(new_notebook(cells=cells, metadata=CLEAN_METADATA), path)
+    return path
+
+
+def environment() -> dict[str, str]:
+    """This process's, without Make's and the course's variables: `make test` sets both."""
+    foreign = ("MAKE", "MFLAGS", "CVLAB_", "BACKEND", "TF_NUM_", "OMP_")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    return inherited | {"PYTHONPATH": str(PROJECT), "JUPYTER_PREFER_ENV_PATH": "1"}
