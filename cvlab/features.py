@@ -13,11 +13,8 @@ a file that was damaged afterwards is noticed and made again.
 
 import inspect
 import io
-import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -29,7 +26,7 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 import cvlab.augment
-from cvlab import storage
+from cvlab import digests, storage
 from cvlab.augment import Augment, Transforms
 
 # Every pass takes as many pictures, the last one filled up: the bits of a result may depend on the
@@ -40,8 +37,6 @@ _VERSION: Final = 1
 _FEATURES, _DIGESTS = "features.npy", "digests.txt"
 # Read when it was loaded: an edit of the file changes nothing in a notebook that runs.
 _CODE_OF_VIEWS: Final = inspect.getsource(cvlab.augment)
-# Their code is known by the version of Keras.
-_LIBRARIES: Final = {"keras", "tensorflow", "jax", "flax", "torch", "builtins", "abc", "typing"}
 
 
 def extract(
@@ -234,92 +229,6 @@ def _up_to(model: keras.Model, layer: str | None) -> keras.Model:
     return keras.Model(inputs[0], outputs[0], name=model.name)
 
 
-# --- Keys --------------------------------------------------------------------------------------
-
-
-def _digests(count: int, read: Callable[[int], bytes | memoryview]) -> list[str]:
-    """Compute the SHA-256 digest of each of `count` pieces, a few at a time."""
-
-    def digest(number: int) -> str:
-        return sha256(read(number)).hexdigest()
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(digest, range(count)))
-
-
-def _digest_of_pictures(pictures: NDArray[Any]) -> list[object]:
-    def pixels(number: int) -> memoryview:
-        return np.ascontiguousarray(pictures[number * BATCH : (number + 1) * BATCH]).data
-
-    return [str(pictures.dtype), pictures.shape, *_digests(-(-len(pictures) // BATCH), pixels)]
-
-
-def _digest_of_network(network: keras.Model) -> list[object]:
-    """Say what a network computes: its layers, how they hang together, their code and weights."""
-    weights = sha256()
-    for weight in network.weights:
-        array = np.ascontiguousarray(ops.convert_to_numpy(weight))
-        weights.update(f"{array.dtype} {array.shape}".encode())
-        weights.update(array.data)
-    plan = _nameless(json.loads(network.to_json())["config"], {})
-    return [plan, sorted(set(_own_code(network))), weights.hexdigest()]
-
-
-def _own_code(network: keras.Model) -> Iterator[str]:
-    """The source of the layers that are not Keras's."""
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from _own_code(layer)
-        for kind in type(layer).__mro__:
-            if kind.__module__.partition(".")[0] in _LIBRARIES:
-                continue
-            try:
-                yield inspect.getsource(kind)
-            except (OSError, TypeError) as error:
-                raise ValueError(
-                    f"the code of layer {layer.name} ({kind.__name__}) cannot be read, so that a "
-                    "change in it would go unnoticed: define the class in a module or a notebook"
-                ) from error
-
-
-def _nameless(config: Any, numbers: Mapping[str, int]) -> Any:
-    """Put numbers in place of the layers' names, which change from run to run.
-
-    What trains is left out too: it makes no difference to what the network puts out.
-
-    Args:
-        config: A model's configuration, or a part of it.
-        numbers: Of the layers of the model around, by name.
-    """
-    if isinstance(config, list):
-        return [_nameless(one, numbers) for one in config]
-    if not isinstance(config, dict):
-        return config
-    if isinstance(config.get("layers"), list):
-        numbers = {layer["config"]["name"]: i for i, layer in enumerate(config["layers"])}
-        layers = [
-            {
-                **layer,
-                "name": None,
-                "config": {**layer["config"], "name": None, "trainable": None},
-            }
-            for layer in config["layers"]
-        ]
-        config = {**config, "layers": layers, "name": None, "trainable": None}
-        for ends in ("input_layers", "output_layers"):
-            config[ends] = _numbered(config.get(ends), numbers)
-    found = {key: _nameless(value, numbers) for key, value in config.items()}
-    if "keras_history" in found:
-        found["keras_history"] = _numbered(found["keras_history"], numbers)
-    return found
-
-
-def _numbered(place: Any, numbers: Mapping[str, int]) -> Any:
-    if isinstance(place, list):
-        return [_numbered(one, numbers) for one in place]
-    return numbers.get(place, place) if isinstance(place, str) else place
-
-
 # --- Files -------------------------------------------------------------------------------------
 
 
@@ -369,7 +278,7 @@ class _Layout:
                 return stream.read(self.end(number + 1) - self.end(number))
 
         noted = noted[: self.batches]
-        pairs = zip(_digests(len(noted), read), noted, strict=True)
+        pairs = zip(digests.of_pieces(len(noted), read), noted, strict=True)
         return next((i for i, (found, digest) in enumerate(pairs) if found != digest), len(noted))
 
     def whole(self, folder: Path) -> bool:
@@ -387,7 +296,7 @@ def _stored(
 ) -> Iterator[NDArray[np.float32]]:
     """Find each job's features on disk, or put them there."""
     versions = [_VERSION, BATCH, keras.version(), keras.backend.backend()]
-    content = [versions, _digest_of_pictures(pictures), _digest_of_network(network)]
+    content = [versions, digests.of_pictures(pictures, BATCH), digests.of_network(network)]
     layout = _Layout.of(network.compute_output_shape(pictures.shape))
     for job in jobs:
         key = storage.key_of([content, job.content])

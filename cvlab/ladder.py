@@ -153,7 +153,6 @@ def train_from_scratch(
     labels = _labels(pets)
     inputs = {name: getattr(pets, name).images for name in labels}
     kept: list[NDArray[Any]] | None = None
-    fast = profile.mixed_precision and machine.multiplies_bfloat16()
     for rung, dropout, augmented, epochs in (
         (RUNGS[0], 0.0, False, profile.baseline_epochs),
         (RUNGS[1], 0.0, True, profile.augmented_epochs),
@@ -162,7 +161,7 @@ def train_from_scratch(
         start = time.perf_counter()
         keras.utils.set_random_seed(seed)
         policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy("mixed_bfloat16" if fast else "float32")
+        keras.config.set_dtype_policy(machine.dtype_policy(fast=profile.mixed_precision))
         network = zoo.small_cnn(
             profile.image_size,
             dropout=dropout,

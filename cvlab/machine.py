@@ -119,6 +119,18 @@ def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return bool(can & {"avx512_bf16", "amx_bf16"})
 
 
+def dtype_policy(*, fast: bool) -> str:
+    """Name the Keras dtype policy to train with: `keras.config.set_dtype_policy(...)`.
+
+    Args:
+        fast: Whether bfloat16 is wanted, as in the profiles' `mixed_precision`.
+
+    Returns:
+        `mixed_bfloat16` if it is wanted and `multiplies_bfloat16`, else `float32`.
+    """
+    return "mixed_bfloat16" if fast and multiplies_bfloat16() else "float32"
+
+
 def _problems(python: str, packages: dict[str, str | None]) -> list[str]:
     found = []
     floor = ".".join(map(str, PYTHON))

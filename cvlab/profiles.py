@@ -27,8 +27,8 @@ class Profile:
         baseline_epochs: Epochs of the network without regularization (notebook 05); 30 in the
             lecture.
         baseline_seed: Random initialisation of that network, and the order of its pictures.
-        mixed_precision: Whether `cvlab.ladder` may train its networks from scratch in bfloat16
-            where the processor can, at nearly twice the speed. The notebooks do not.
+        mixed_precision: Whether the small convnets of notebooks 05 to 07 compute in bfloat16 where
+            the processor can, at nearly twice the speed. Their weights stay float32.
         warm_start: Whether the networks trained with augmentation (notebooks 06 and 07) have first
             seen the pictures as they are, which saves the epochs in which they would not get beyond
             guessing; not in the lecture.

@@ -41,6 +41,7 @@ from cvlab import (
     runs,
     storage,
     toypets,
+    trained,
     transfer,
     zoo,
 )
@@ -53,6 +54,8 @@ NOWHERE = Path("no/such/place.zip")
 NAN = float("nan")
 TINY = {"train": 1, "validation": 1, "test": 1}
 IMAGES = np.zeros((4, 8, 8, 3), np.uint8)
+SPLIT = datasets.Split(IMAGES, np.zeros(4, np.uint8), ("0",) * 4, ("cat", "dog"))
+SMALL = datasets.Pets(SPLIT, SPLIT, SPLIT, (), Path("pets"), "pets.zip")
 
 
 class Networks:
@@ -115,6 +118,17 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (quiz.answer, lambda: quiz.answer(1, 5), ("5", "quotes")),  # type: ignore[arg-type]
     (exercises.check, lambda: exercises.check("99.1", len), ("99.1",)),
     (formulas.mathml, lambda: formulas.mathml(r"\nosuch{x}"), ("nosuch",)),
+    (trained.baseline, lambda: trained.baseline(SMALL, profiles.get("laptop")), ("8", "150")),
+    (
+        trained.keep,
+        lambda: trained.keep(on.base, {"val_loss": [1.0]}, SMALL, profiles.get("quick")),
+        ("toy_base", "compiled"),
+    ),
+    (
+        trained.keep,
+        lambda: trained.keep(on.net, {"loss": [1.0]}, SMALL, profiles.get("quick")),
+        ("history", "loss", "validation_data"),
+    ),
     # pictures
     (datasets.load_pets, lambda: datasets.load_pets(NOWHERE, image_size=32), ("place.zip",)),
     (datasets.load_pets, lambda: datasets.load_pets(image_size=0), ("image_size", "0")),
@@ -301,12 +315,17 @@ OTHERS = {
         "googlenet": "Keras checks the number of classes, as in alexnet()",
         "encoder_block": "of vit()",
     },
+    "digests": dict.fromkeys(
+        ("of_pictures", "of_pieces", "of_network", "of_plan"), "of features and trained"
+    ),
     "facts": dict.fromkeys(
         ("facts", "depth", "wiring", "describe", "seconds_per_picture"), "takes a built model"
     ),
     "freezing": {"snapshot": "takes a built model"},
     "lecture": {"of_notebook": "a filter"},
-    "machine": dict.fromkeys(("check", "multiplies_bfloat16"), "takes a switch or a text"),
+    "machine": dict.fromkeys(
+        ("check", "multiplies_bfloat16", "dtype_policy"), "takes a switch or a text"
+    ),
     "normalization": {"standardize_gradient": "the gradient of standardize(), same arguments"},
     "pictures": {"open_rgb": "of to_array()", "quiet_pillow": "takes nothing"},
     "plots": {

@@ -106,3 +106,19 @@ def test_bfloat16_is_read_from_the_processors_flags(tmp_path: Path, flags: str, 
 
 def test_without_a_list_of_flags_there_is_no_bfloat16(tmp_path: Path) -> None:
     assert not machine.multiplies_bfloat16(tmp_path / "cpuinfo")
+
+
+@pytest.mark.parametrize(
+    ("fast", "can", "policy"),
+    [
+        (True, True, "mixed_bfloat16"),
+        (True, False, "float32"),
+        (False, True, "float32"),
+        (False, False, "float32"),
+    ],
+)
+def test_bfloat16_only_where_it_is_wanted_and_there(
+    monkeypatch: pytest.MonkeyPatch, fast: bool, can: bool, policy: str
+) -> None:
+    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: can)
+    assert machine.dtype_policy(fast=fast) == policy
