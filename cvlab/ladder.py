@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -79,8 +80,8 @@ def _labels(pets: datasets.Pets) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def _compile(model: keras.Model, rate: float) -> keras.Model:
-    model.compile(keras.optimizers.RMSprop(rate), loss="binary_crossentropy", metrics=["accuracy"])
+def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras.Model:
+    model.compile(optimizer, loss="binary_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -170,7 +171,7 @@ def train_from_scratch(
         keras.config.set_dtype_policy(policy)
         if augmented and profile.warm_start:
             network.set_weights(kept)
-        _compile(network, profile.learning_rate)
+        _compile(network, keras.optimizers.RMSprop(profile.learning_rate))
         run = _run(
             network,
             inputs,
@@ -216,7 +217,7 @@ def train_on_base(
     def new_head() -> keras.Model:
         keras.utils.set_random_seed(seed)
         head = transfer.pooled_head(base.output_shape[1:])
-        return _compile(head, profile.pooled_learning_rate)
+        return _compile(head, keras.optimizers.RMSprop(profile.pooled_learning_rate))
 
     yield (
         RUNGS[3],
@@ -252,7 +253,11 @@ def train_on_base(
     start = time.perf_counter()
     freezing.unfreeze_from(base, first)
     tuned = keras.Sequential([keras.Input(lower.output_shape[1:]), upper, head])
-    _compile(tuned, profile.tuning_learning_rate)
+    steps = profile.tuning_epochs * math.ceil(len(pets.train) / profile.transfer_batch_size)
+    _compile(
+        tuned,
+        transfer.small_steps(profile.tuning_learning_rate, steps, schedule=profile.tuning_schedule),
+    )
     yield (
         RUNGS[5],
         _run(

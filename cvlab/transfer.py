@@ -143,6 +143,37 @@ def last_block(base: keras.Model) -> str:
     return _LAST_BLOCK[base.name]
 
 
+def small_steps(rate: float, steps: int, *, schedule: bool = False) -> keras.optimizers.Optimizer:
+    """Make the optimizer of fine-tuning (lecture step 24).
+
+    Args:
+        rate: Step size, the largest one with a schedule.
+        steps: Of the whole training: epochs times batches.
+        schedule: False for RMSprop with a constant step size, as in the lecture. True for AdamW
+            with one that rises over the first eighth of the steps and then falls to zero along a
+            cosine: the last epochs then average out what single batches pull at.
+
+    Raises:
+        ValueError: If `steps` is not positive.
+
+    Source:
+        I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017) and
+        "Decoupled Weight Decay Regularization" (2019).
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: pass epochs times batches, at least 1")
+    if not schedule:
+        return keras.optimizers.RMSprop(rate)
+    rising = max(steps // 8, 1)
+    falling = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=rate / 50,
+        decay_steps=max(steps - rising, 1),
+        warmup_target=rate,
+        warmup_steps=rising,
+    )
+    return keras.optimizers.AdamW(falling, weight_decay=0.01)
+
+
 class Views(keras.utils.PyDataset):
     """Every picture once in each epoch, in a new order, each time in one of its views by lot.
 

@@ -5,7 +5,8 @@
 Needs CVLAB_PHOTOS and CVLAB_WEIGHTS (ImageNet weights of MobileNet-0.75). Three recipes, one after
 the other on the same cores:
 
-- ours: photos at 224 x 224, features of the frozen base computed once, one dense layer on them;
+- ours: photos at the laptop profile's size, features of the frozen base computed once, one dense
+  layer on them;
 - the lecture's: its generator at 150 x 150, five epochs of a head on the frozen base with
   augmentation (step 23), then the last blocks fine-tuned (step 24);
 - the Keras guide's on transfer learning: cached pictures at 150 x 150, flips and turns, twenty

@@ -203,6 +203,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         lambda: features.extract_views(IMAGES, on.net, augment=Augment(), views=1),
         ("seed",),
     ),
+    (transfer.small_steps, lambda: transfer.small_steps(1e-4, 0), ("steps", "0")),
     (transfer.split, lambda: transfer.split(on.base, "x"), ("'x'", "block5")),
     (freezing.freeze, lambda: freezing.freeze("base"), ("base", "layer")),
     (freezing.freeze, lambda: freezing.freeze(keras.Sequential()), ("not built", "keras.Input")),

@@ -223,6 +223,27 @@ def test_fine_tuned_network_is_saved_and_predicts_from_uint8_elsewhere(tmp_path:
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("steps", [1, 7, 800])
+def test_small_steps_rise_then_fall_to_zero(steps: int) -> None:
+    optimizer = transfer.small_steps(0.01, steps, schedule=True)
+    variable = keras.Variable(np.ones(3))
+    optimizer.build([variable])
+    found = []
+    for _ in range(steps):
+        found.append(float(optimizer.learning_rate))
+        optimizer.apply([keras.ops.ones(3)], [variable])
+    rising = max(steps // 8, 1)
+    falling = (1 + np.cos(np.pi * np.arange(steps - rising) / max(steps - rising, 1))) / 2
+    expected = 0.01 * np.concatenate([np.linspace(1 / 50, 1, rising, endpoint=False), falling])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-8)
+
+
+def test_small_steps_of_the_lecture_stay_as_they_are() -> None:
+    optimizer = transfer.small_steps(1e-5, 100)
+    assert isinstance(optimizer, keras.optimizers.RMSprop)
+    assert float(optimizer.learning_rate) == pytest.approx(1e-5)
+
+
 # --- Views -------------------------------------------------------------------------------------
 
 
