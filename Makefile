@@ -41,7 +41,7 @@ export CVLAB_CACHE ?= $(CURDIR)/build/cache
 export TF_FORCE_GPU_ALLOW_GROWTH := true
 export PYTHONUTF8 := 1
 
-.PHONY: help setup lectures executed summed slides compare record contents student test knocks lab bench refresh pretrain sheets ladder lock clean distclean FORCE
+.PHONY: help setup lectures executed summed slides compare record contents student test knocks seeds lab bench refresh pretrain sheets ladder lock clean distclean FORCE
 .DEFAULT_GOAL := help
 # A recipe that is stopped must not leave a target that looks finished.
 .DELETE_ON_ERROR:
@@ -134,6 +134,9 @@ knocks: $(READY) ## kills, full disks and bad input by the thousand (half an hou
 	$(PY) tests/knocks_kill.py
 	$(PY) tests/knocks_disk.py
 	$(PY) tests/knocks_fuzz.py
+
+seeds: $(READY) ## do the notebooks' verdicts hold for 20 other seeds? (two hours; SEEDS=2: fewer)
+	$(PY) tests/knocks_seeds.py --seeds $(call quoted,$(or $(SEEDS),20))
 
 lab: $(READY) ## open the course in JupyterLab
 	$(PY) -m jupyterlab $(firstword $(SOURCES))
