@@ -281,8 +281,9 @@ def summarize(climbs: Sequence[Mapping[str, Run]]) -> dict[str, Any]:
     Returns:
         "rungs": by name the test accuracies, their mean with its 95 % interval (Student's t over
         seeds), training and validation accuracy, epoch from which it overfits, seconds; "steps":
-        from each rung to the next the mean difference with its interval, and of each seed the
-        p-value of McNemar's exact test on the same test pictures.
+        from each rung to the next the mean difference with its interval, and the p-value of
+        McNemar's exact test on the same test pictures, of each seed and of the pictures of all
+        seeds together (with photos some count in more than one seed, so take that one with care).
     """
     rungs, steps = {}, []
     for name in climbs[0]:
@@ -299,17 +300,21 @@ def summarize(climbs: Sequence[Mapping[str, Run]]) -> dict[str, Any]:
     names = list(climbs[0])
     for before, after in pairwise(names):
         gains = [float(runs[after].right.mean() - runs[before].right.mean()) for runs in climbs]
-        tests = [measure.mcnemar(runs[before].right, runs[after].right) for runs in climbs]
+        pairs = [(runs[before].right, runs[after].right) for runs in climbs]
+        pooled = [np.concatenate(right) for right in zip(*pairs, strict=True)]
+        tests = [measure.mcnemar(*pair) for pair in (*pairs, pooled)]
+        *better, better_together = (
+            {"first": before, "second": after, "neither": "neither"}[test.better] for test in tests
+        )
         steps.append(
             {
                 "from": before,
                 "to": after,
                 "gain": asdict(measure.mean_interval(gains)),
-                "mcnemar_p": [test.p_value for test in tests],
-                "better": [
-                    {"first": before, "second": after, "neither": "neither"}[test.better]
-                    for test in tests
-                ],
+                "mcnemar_p": [test.p_value for test in tests[:-1]],
+                "better": better,
+                "mcnemar_p_together": tests[-1].p_value,
+                "better_together": better_together,
             }
         )
     return {"rungs": rungs, "steps": steps}
@@ -330,7 +335,8 @@ def table(summary: Mapping[str, Any]) -> str:
         lines.append(
             f"{step['from']} -> {step['to']}: {100 * gain['value']:+.1f} points "
             f"({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}); McNemar finds it better in "
-            f"{wins} and worse in {losses} of {len(step['better'])} seeds"
+            f"{wins} and worse in {losses} of {len(step['better'])} seeds; with all their pictures "
+            f"together p = {step['mcnemar_p_together']:.2g}, better: {step['better_together']}"
         )
     return "\n".join(lines)
 

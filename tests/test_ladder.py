@@ -154,6 +154,9 @@ def test_summary_agrees_with_the_formulas() -> None:
     # Ten against none: 2 / 2**10; four against none: 2 / 2**4.
     assert step["mcnemar_p"] == pytest.approx([2 / 1024, 2 / 16])
     assert step["better"] == ["b", "neither"]
+    # Fourteen against none.
+    assert step["mcnemar_p_together"] == pytest.approx(2 / 2**14)
+    assert step["better_together"] == "b"
     text = ladder.table(json.loads(json.dumps(summary)))
     assert measure.mean_interval([0.75, 0.95]).percent() in text
     assert "better in 1 and worse in 0 of 2 seeds" in text
