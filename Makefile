@@ -135,7 +135,7 @@ knocks: $(READY) ## kills, full disks and bad input by the thousand (half an hou
 	$(PY) tests/knocks_disk.py
 	$(PY) tests/knocks_fuzz.py
 
-seeds: $(READY) ## do the notebooks' verdicts hold for 20 other seeds? (two hours; SEEDS=2: fewer)
+seeds: $(READY) ## do the notebooks' verdicts hold for 20 other seeds? (hours; SEEDS=2: fewer)
 	$(PY) tests/knocks_seeds.py --seeds $(call quoted,$(or $(SEEDS),20))
 
 lab: $(READY) ## open the course in JupyterLab

@@ -6,7 +6,7 @@ that depends on the luck of its seeds shows up here, before a reader's machine f
 
     python tests/knocks_seeds.py [--seeds 20] [--only 05,07]
 
-A pass takes about six minutes on two cores, twenty of them two hours.
+A pass takes about as long as `make lectures`, twenty of them hours.
 """
 
 import argparse
