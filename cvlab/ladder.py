@@ -211,17 +211,21 @@ def train_on_base(
     at_boundary = {
         name: features.extract(getattr(pets, name).images, lower, cache=cache) for name in labels
     }
-    maps = {name: features.extract(cut, upper, cache=cache) for name, cut in at_boundary.items()}
+    # The mean over places has no weights: below a head it need not run in every epoch either.
+    top = keras.Sequential(
+        [keras.Input(lower.output_shape[1:]), upper, keras.layers.GlobalAveragePooling2D()]
+    )
+    means = {name: features.extract(cut, top, cache=cache) for name, cut in at_boundary.items()}
     training: dict[str, Any] = {"batch_size": profile.transfer_batch_size, "seed": seed}
 
     def new_head() -> keras.Model:
         keras.utils.set_random_seed(seed)
-        head = transfer.pooled_head(base.output_shape[1:])
+        head = transfer.pooled_head(top.output_shape[1:])
         return _compile(head, keras.optimizers.RMSprop(profile.pooled_learning_rate))
 
     yield (
         RUNGS[3],
-        _run(new_head(), maps, labels, epochs=profile.head_epochs, start=start, **training),
+        _run(new_head(), means, labels, epochs=profile.head_epochs, start=start, **training),
     )
 
     start = time.perf_counter()
@@ -235,15 +239,15 @@ def train_on_base(
             cache=cache,
         ),
     ]
-    view_maps = [features.extract(view, upper, cache=cache) for view in views]
+    view_means = [features.extract(view, top, cache=cache) for view in views]
     head = new_head()
     yield (
         RUNGS[4],
         _run(
             head,
-            maps,
+            means,
             labels,
-            views=view_maps,
+            views=view_means,
             epochs=profile.frozen_epochs,
             start=start,
             **training,
@@ -252,7 +256,7 @@ def train_on_base(
 
     start = time.perf_counter()
     freezing.unfreeze_from(base, first)
-    tuned = keras.Sequential([keras.Input(lower.output_shape[1:]), upper, head])
+    tuned = keras.Sequential([keras.Input(lower.output_shape[1:]), top, head])
     steps = profile.tuning_epochs * math.ceil(len(pets.train) / profile.transfer_batch_size)
     _compile(
         tuned,

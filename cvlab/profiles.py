@@ -145,7 +145,9 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="laptop",
             source="photos",
-            baseline_epochs=20,
+            # Three times the lecture's step: what takes thirty epochs there shows in thirteen.
+            learning_rate=3e-4,
+            baseline_epochs=13,
             mixed_precision=True,
             warm_start=True,
             augmented_epochs=12,
@@ -161,8 +163,8 @@ PROFILES: dict[str, Profile] = {
             base_image_size=256,
             base_sizes=(150, 192, 224, 256),
             transfer_seeds=(0, 1, 2),
-            head_epochs=15,
-            whole_epochs=2,
+            head_epochs=10,
+            whole_epochs=1,
             views=4,
             frozen_epochs=30,
             # With constant steps the lecture's rate is the best, and gains little. Steps that end

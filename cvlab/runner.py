@@ -23,6 +23,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
@@ -215,8 +216,8 @@ def table(folder: Path, notebooks: Sequence[str]) -> tuple[str, list[str]]:
 def clean(notebook: NotebookNode) -> NotebookNode:
     """Strip what differs from run to run but teaches nothing; sources and outputs stay.
 
-    Progress bars keep their last state only, and cell metadata only the tags. Solutions of
-    exercises are folded away.
+    Progress bars keep their last state only, what was printed in pieces is one piece again, and
+    cell metadata keeps only the tags. Solutions of exercises are folded away.
     """
     notebook.metadata = nbformat.from_dict(CLEAN_METADATA)
     for cell in notebook.cells:
@@ -225,6 +226,7 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         if SOLUTION in tags:
             kept["jupyter"] = {"source_hidden": True}  # JupyterLab shows it at a click
         cell.metadata = nbformat.from_dict(kept)
+        CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, 0)
         for output in cell.get("outputs", []):
             if output.output_type == "stream":
                 output.text = _OVERDRAWN.sub("", output.text)

@@ -40,16 +40,17 @@ def dense_head(features: tuple[int, ...], *, dropout: float = 0.5) -> keras.Sequ
     )
 
 
-def pooled_head(features: tuple[int, int, int], *, dropout: float = 0.0) -> keras.Sequential:
+def pooled_head(features: tuple[int, ...], *, dropout: float = 0.0) -> keras.Sequential:
     """Build the classifier that is usual today: the mean of each channel, then one sigmoid.
 
     Args:
-        features: Shape of one picture's feature map, (height, width, channels).
+        features: Shape of one picture's feature map, (height, width, channels); or (channels,) for
+            maps whose means were taken before, which leaves that layer out: it has no weights, so
+            on a frozen base it, too, need not run in every epoch.
         dropout: Share of the channels dropped in training; 0 leaves the layer out.
 
     Returns:
-        A model from feature maps (n, *features) to the probability of class 1, (n, 1). Not
-        compiled.
+        A model from features (n, *features) to the probability of class 1, (n, 1). Not compiled.
 
     Source:
         M. Lin, Q. Chen, S. Yan, "Network In Network" (2014), section 3.2.
@@ -57,7 +58,7 @@ def pooled_head(features: tuple[int, int, int], *, dropout: float = 0.0) -> kera
     return keras.Sequential(
         [
             keras.Input(features),
-            layers.GlobalAveragePooling2D(),
+            *([layers.GlobalAveragePooling2D()] if len(features) > 1 else []),
             *([layers.Dropout(dropout)] if dropout else []),
             layers.Dense(1, activation="sigmoid"),
         ],

@@ -89,10 +89,11 @@ def test_a_run_forgets_the_claims_of_the_one_before(tmp_path: Path) -> None:
 
 
 def test_clean_keeps_what_teaches(tmp_path: Path) -> None:
-    bar = new_output("stream", name="stdout", text="start\n 0%|  \r50%|- \r100%|--\nend\n")
+    bar = new_output("stream", name="stdout", text="start\n 0%|  \r50%|- \r100%|--\nen")
+    rest = new_output("stream", name="stdout", text="d\n")
     cell = new_code_cell(
         "train()",
-        outputs=[bar],
+        outputs=[bar, rest],
         metadata={"tags": ["nbval-ignore-output"], "papermill": {"duration": 1}, "collapsed": True},
     )
     notebook = new_notebook(cells=[cell], metadata={"widgets": {}, "papermill": {}})

@@ -64,6 +64,18 @@ def test_pooled_head_is_the_mean_and_one_sigmoid() -> None:
     assert rates == [0.3]
 
 
+def test_pooled_head_takes_means_that_were_taken_before() -> None:
+    keras.utils.set_random_seed(0)
+    maps = np.random.default_rng(0).normal(size=(6, 3, 4, 5)).astype(np.float32)
+    on_maps, on_means = transfer.pooled_head((3, 4, 5)), transfer.pooled_head((5,))
+    on_means.set_weights(on_maps.get_weights())
+    np.testing.assert_allclose(
+        on_means.predict(maps.mean(axis=(1, 2)), verbose=0),
+        on_maps.predict(maps, verbose=0),
+        rtol=1e-4,
+    )
+
+
 # --- The cut -----------------------------------------------------------------------------------
 
 
