@@ -163,13 +163,13 @@ PROFILES: dict[str, Profile] = {
             base_image_size=256,
             base_sizes=(150, 192, 224, 256),
             transfer_seeds=(0, 1, 2),
-            head_epochs=10,
+            head_epochs=8,
             whole_epochs=1,
             views=4,
             frozen_epochs=30,
             # With constant steps the lecture's rate is the best, and gains little. Steps that end
             # small may begin large: a quarter less validation loss in as many epochs.
-            tuning_epochs=8,
+            tuning_epochs=7,
             tuning_learning_rate=3e-4,
             tuning_schedule=True,
         ),
