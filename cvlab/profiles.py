@@ -161,7 +161,7 @@ PROFILES: dict[str, Profile] = {
             # by validation photos among 224, 256 and 288.
             base="MobileNet(alpha=0.75)",
             base_image_size=256,
-            base_sizes=(150, 192, 224, 256),
+            base_sizes=(150, 224, 256),
             transfer_seeds=(0, 1, 2),
             head_epochs=8,
             whole_epochs=1,
