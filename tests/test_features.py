@@ -1,5 +1,6 @@
 """Features: the right numbers, once, whatever happens to the process or to the file."""
 
+import importlib
 import os
 import shutil
 import signal
@@ -198,18 +199,17 @@ def test_same_layers_by_another_path_are_told_apart(tmp_path: Path) -> None:
 
 def plus_layer(amount: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> type[keras.Layer]:
     """A layer of the reader's own, in a module of its own, whose code says what it adds."""
-    monkeypatch.syspath_prepend(folder)
-    name = f"own_layer_{amount}"
-    (folder / f"{name}.py").write_text(
+    # Each amount in a folder of its own, as if the file had been edited and Python started again.
+    (folder / str(amount)).mkdir()
+    (folder / str(amount) / "own_layer.py").write_text(
         "import keras\n\n\n"
         "class Plus(keras.layers.Layer):\n"
         "    def call(self, x):\n"
         f"        return x + {amount}\n"
     )
-    kind: type[keras.Layer] = __import__(name).Plus
-    # As if the file had been edited and the notebook started again.
-    kind.__module__ = "own_layer"
-    sys.modules["own_layer"] = sys.modules[name]
+    monkeypatch.syspath_prepend(folder / str(amount))
+    monkeypatch.delitem(sys.modules, "own_layer", raising=False)
+    kind: type[keras.Layer] = importlib.import_module("own_layer").Plus
     return kind
 
 
