@@ -91,6 +91,12 @@ class LocalResponseNormalization(layers.Layer):
         return {**super().get_config(), **own}
 
 
+def _check_classes(classes: int) -> None:
+    """Not every Keras of the tested range refuses an output without numbers."""
+    if classes < 1:
+        raise ValueError(f"classes={classes}: the number of outputs must be positive")
+
+
 def alexnet(*, groups: int = 2, classes: int = 1000) -> keras.Model:
     """Build AlexNet, which won ImageNet's contest of 2012 and began the age of deep convnets.
 
@@ -107,10 +113,20 @@ def alexnet(*, groups: int = 2, classes: int = 1000) -> keras.Model:
     Returns:
         A model from pictures (n, 227, 227, 3) in 0..255 to probabilities (n, classes).
 
+    Raises:
+        ValueError: If the channels cannot be divided into so many groups, or there are no classes.
+
     Source:
         A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional
         Neural Networks" (2012).
     """
+    # Not every Keras of the tested range checks both ends of a convolution.
+    if groups < 1 or any(channels % groups for channels in (96, 256, 384)):
+        raise ValueError(
+            f"groups={groups} does not divide AlexNet's 96, 256 and 384 channels: pass 2 as in the "
+            "paper, 1 for one card, or another power of two up to 32"
+        )
+    _check_classes(classes)
     normalize = LocalResponseNormalization
     return keras.Sequential(
         [
@@ -208,9 +224,13 @@ def googlenet(*, classes: int = 1000) -> keras.Model:
     Returns:
         A model from pictures (n, 224, 224, 3) in 0..255 to probabilities (n, classes).
 
+    Raises:
+        ValueError: If there are no classes.
+
     Source:
         C. Szegedy et al., "Going Deeper with Convolutions" (2014), table 1.
     """
+    _check_classes(classes)
     pool = {"pool_size": 3, "strides": 2, "padding": "same"}
     pictures = keras.Input((224, 224, 3), name="pictures")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(pictures)
@@ -311,7 +331,8 @@ def vit(
         (n, classes).
 
     Raises:
-        ValueError: If the patches do not fill the picture, or the heads do not share the width.
+        ValueError: If the patches do not fill the picture, the heads do not share the width, or
+            there are no classes.
 
     Source:
         A. Dosovitskiy et al., "An Image is Worth 16x16 Words" (2020), section 3.1.
@@ -323,6 +344,7 @@ def vit(
         )
     if width % heads:
         raise ValueError(f"{heads} heads cannot share a width of {width}: take a multiple")
+    _check_classes(classes)
     patches = (image_size // patch) ** 2
     pictures = keras.Input((image_size, image_size, 3), name="pictures")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(pictures)

@@ -185,7 +185,9 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (zoo.parse_base, lambda: zoo.parse_base("MobileNet(alpha=)"), ("alpha",)),
     (zoo.weights_file, lambda: zoo.weights_file("horse"), ("horse", "VGG16")),
     (classics.alexnet, lambda: classics.alexnet(groups=5), ("groups=5",)),
-    (classics.alexnet, lambda: classics.alexnet(classes=0), ("0", "positive")),
+    (classics.alexnet, lambda: classics.alexnet(classes=0), ("classes=0", "positive")),
+    (classics.googlenet, lambda: classics.googlenet(classes=-1), ("classes=-1", "positive")),
+    (classics.vit, lambda: classics.vit(classes=0), ("classes=0", "positive")),
     (classics.vit, lambda: classics.vit(image_size=30, patch=16), ("30", "16")),
     (classics.vit, lambda: classics.vit(heads=7), ("7", "width")),
     # features and transfer
@@ -313,7 +315,6 @@ OTHERS = {
     "classics": {
         "lenet5": "takes nothing",
         "inception": "of googlenet()",
-        "googlenet": "Keras checks the number of classes, as in alexnet()",
         "encoder_block": "of vit()",
     },
     "digests": dict.fromkeys(
