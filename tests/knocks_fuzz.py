@@ -38,10 +38,9 @@ from cvlab.storage import DatasetError
 
 COUNTS: Final = {"train": 2, "validation": 1, "test": 1}
 EACH: Final = sum(COUNTS.values())
-# Beyond what the process takes before the first case, which is more where Keras runs on JAX beside
-# TensorFlow. The largest picture allowed takes 0.36 GB with four channels, and is there three times
-# while it is put on white.
-MAX_MEMORY: Final = 1.3e9
+# Of the whole process. The largest picture allowed takes 0.36 GB with four channels, and a second
+# copy while it is put on white.
+MAX_MEMORY: Final = 1.6e9
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _NEVER: Final = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect"}
 _CHANGING: Final = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link"}
@@ -473,8 +472,7 @@ watch = Watch()
 
 
 def fuzz(cases: int, seed: int = 0) -> tuple[dict[str, Tally], float]:
-    """Try pictures and archives; tallies by kind, and by how many bytes the peak of memory rose."""
-    before = _peak()
+    """Try pictures and archives; tallies by kind, and the peak of memory in bytes."""
     dice = random.Random(seed)
     tallies = {"pictures": Tally(), "pictures in a subset": Tally(), "archives": Tally()}
     sys.addaudithook(watch)
@@ -493,10 +491,16 @@ def fuzz(cases: int, seed: int = 0) -> tuple[dict[str, Tally], float]:
         for name, data in archive_cases(cases - cases // 2, dice):
             try_archive(data, tallies["archives"], name, folder)
     outside = Tally(lost=watch.seen)
-    return {**tallies, "writes outside": outside}, _peak() - before
+    return {**tallies, "writes outside": outside}, _peak()
 
 
 def _peak() -> float:
+    """Most memory that this process held at once, in bytes."""
+    # Linux hands ru_maxrss on to child processes: under pytest it would be pytest's own memory.
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return 1024.0 * int(lines["VmHWM"].split()[0])
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
@@ -516,7 +520,7 @@ def main(arguments: list[str] | None = None) -> int:
     for kind, one in tallies.items():
         numbers = f"{one.cases:7}{one.used:7}{one.refused:9}{len(one.lost):6}"
         print(f"{kind:30}{numbers}", *one.lost, sep="\n    ")
-    print(f"peak of memory rose by {memory / 1e6:,.0f} MB, bound {MAX_MEMORY / 1e6:,.0f} MB")
+    print(f"peak of memory {memory / 1e6:,.0f} MB, bound {MAX_MEMORY / 1e6:,.0f} MB")
     return 1 if memory > MAX_MEMORY or any(one.lost for one in tallies.values()) else 0
 
 
