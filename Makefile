@@ -66,9 +66,9 @@ lectures: $(READY) $(OUT)/.inputs ## execute every notebook into build/PROFILE
 
 # 13 sums up what the others have measured, so it runs after them, and again when they did.
 SUMMARY := $(filter $(OUT)/13_%,$(EXECUTED))
-# Those that take longest start early, so that no core waits for them at the end; 11 between 05 and
-# the two that go on from the network of 05, which they would have to train if it were not there yet.
-LONG := $(foreach number,05 11 06 07 09 10 08 03 12,$(filter $(OUT)/$(number)_%,$(EXECUTED)))
+# Those that take longest start early, so that no core waits for them at the end; 11 and 09 between 05
+# and the two that go on from its network, which they would have to train if it were not there yet.
+LONG := $(foreach number,05 11 09 06 07 10 08 03 12,$(filter $(OUT)/$(number)_%,$(EXECUTED)))
 executed: $(filter $(OUT)/00_%,$(EXECUTED)) $(LONG) $(filter-out $(SUMMARY),$(EXECUTED))
 summed: $(SUMMARY)
 $(SUMMARY): $(wildcard $(OUT)/records/0[5-9]*.json $(OUT)/records/1[0-2]*.json)
