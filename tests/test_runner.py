@@ -203,6 +203,20 @@ def test_notebooks_that_run_at_once_share_the_cores(project: Path) -> None:
     assert printed(executed).strip() == "None"
 
 
+def test_notebooks_are_compared_each_with_its_part_of_the_cores(project: Path) -> None:
+    cores = max(1, (os.cpu_count() or 1) // 2)
+    share = f"import os\nassert os.environ['TF_NUM_INTRAOP_THREADS'] == '{cores}'"
+    write(project / "lectures/01_a.ipynb", "1 / 0")
+    write(project / "lectures/02_b.ipynb", share)
+    compared = make(project, "nbval", "-j2", "--keep-going")
+    assert compared.returncode != 0
+    assert re.search(r"01_a\n(.*\n)*1 failed, 1 passed", compared.stdout)
+    assert re.search(r"02_b\n(.*\n)*2 passed", compared.stdout)
+
+    write(project / "lectures/01_a.ipynb", "silent = 1")
+    assert make(project, "nbval", "-j2").returncode == 0
+
+
 def test_what_has_run_stays_when_the_package_changes_meanwhile(project: Path) -> None:
     module = project / "cvlab/module.py"
     write(project / "lectures/02_b.ipynb", f"open({str(module)!r}, 'a').write('# edited')")
