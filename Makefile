@@ -41,7 +41,7 @@ export CVLAB_CACHE ?= $(CURDIR)/build/cache
 export TF_FORCE_GPU_ALLOW_GROWTH := true
 export PYTHONUTF8 := 1
 
-.PHONY: help setup lectures executed summed slides compare record contents student test nbval knocks seeds lab bench refresh pretrain sheets ladder lock clean distclean FORCE
+.PHONY: help setup lectures executed summed slides compare record contents student test nbval knocks seeds twice lab bench refresh pretrain sheets ladder lock clean distclean FORCE
 .DEFAULT_GOAL := help
 # A recipe that is stopped must not leave a target that looks finished.
 .DELETE_ON_ERROR:
@@ -146,6 +146,9 @@ knocks: $(READY) ## kills, full disks and bad input by the thousand (half an hou
 
 seeds: $(READY) ## do the notebooks' verdicts hold for 20 other seeds? (hours; SEEDS=2: fewer)
 	$(PY) tests/knocks_seeds.py --seeds $(call quoted,$(or $(SEEDS),20))
+
+twice: $(READY) ## does `make lectures` find the same twice on one machine?
+	$(PY) tests/knocks_twice.py --profile $(PROFILE)
 
 lab: $(READY) ## open the course in JupyterLab
 	$(PY) -m jupyterlab $(firstword $(SOURCES))

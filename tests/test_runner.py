@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import knocks_twice
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -215,6 +216,22 @@ def test_notebooks_are_compared_each_with_its_part_of_the_cores(project: Path) -
 
     write(project / "lectures/01_a.ipynb", "silent = 1")
     assert make(project, "nbval", "-j2").returncode == 0
+
+
+def test_two_runs_are_compared_but_for_their_clock(project: Path, tmp_path: Path) -> None:
+    runs = [tmp_path / "first", tmp_path / "second"]
+    write(project / "lectures/01_a.ipynb", "import os\nprint(os.environ['CVLAB_CACHE'])")
+    for out in runs:
+        knocks_twice.run(project, out, tmp_path / f"cache {out.name}", "quick", environment())
+    (output,) = knocks_twice.differences(*runs)
+    assert output.startswith("01_a.ipynb, compared cell")
+
+    record = runs[1] / "records/02_b.json"
+    written = record.read_text()
+    record.write_text(written.replace("passed", "failed"))
+    assert "02_b.json: the records differ" in knocks_twice.differences(*runs)
+    record.unlink()
+    assert "02_b.json: only one run has this record" in knocks_twice.differences(*runs)
 
 
 def test_what_has_run_stays_when_the_package_changes_meanwhile(project: Path) -> None:
