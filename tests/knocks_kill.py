@@ -29,7 +29,7 @@ from typing import IO, Final
 
 import nbformat
 import numpy as np
-from small_project import PROJECT, environment, lay_out, write
+from small_project import PROJECT, environment, lay_out, timeless, write
 
 # Everything slow is imported and built before the work begins, so that kills fall on the work.
 # Each line on stdin is a cache folder and, where the work is to be killed, after how many seconds.
@@ -358,9 +358,7 @@ def run_state(folder: Path) -> dict[str, str]:
         outputs = [[cell.source, cell.get("outputs", [])] for cell in cells]
         found[path.name] = hashlib.sha256(json.dumps(outputs).encode()).hexdigest()
     for path in sorted((folder / "build/quick/records").glob("*.json")):
-        record = json.loads(path.read_text())
-        kept = {k: v for k, v in record.items() if k not in ("seconds", "finished")}
-        found[f"records/{path.name}"] = json.dumps(kept)
+        found[f"records/{path.name}"] = json.dumps(timeless(path))
     return found
 
 

@@ -10,21 +10,16 @@ What has no seed shows up here, and so does a result that hangs on which thread 
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
-from small_project import PROJECT
-
-# Of a record: how long the notebook took, and when it ended.
-_OF_THE_CLOCK = ("seconds", "finished")
+from small_project import PROJECT, timeless
 
 
 def run(project: Path, out: Path, cache: Path, profile: str, environment: dict[str, str]) -> None:
@@ -52,7 +47,7 @@ def differences(first: Path, second: Path) -> Iterator[str]:
     """Compare what two runs left; yields a line for each difference."""
     records = [_by_name(out / "records", "*.json") for out in (first, second)]
     for name in sorted(set(records[0]) | set(records[1])):
-        values = [_timeless(json.loads(one[name].read_text())) for one in records if name in one]
+        values = [timeless(one[name]) for one in records if name in one]
         if len(values) == 1:
             yield f"{name}: only one run has this record"
         elif values[0] != values[1]:
@@ -67,12 +62,6 @@ def differences(first: Path, second: Path) -> Iterator[str]:
 
 def _by_name(folder: Path, pattern: str) -> dict[str, Path]:
     return {path.name: path for path in folder.glob(pattern)}
-
-
-def _timeless(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _timeless(v) for k, v in value.items() if k not in _OF_THE_CLOCK}
-    return [_timeless(one) for one in value] if isinstance(value, list) else value
 
 
 def _compared(path: Path) -> list[str]:

@@ -1,10 +1,11 @@
 """The Makefile over a few small notebooks: what tests of `make lectures` run."""
 
+import json
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -47,3 +48,9 @@ def environment() -> dict[str, str]:
     foreign = ("MAKE", "MFLAGS", "CVLAB_", "BACKEND", "TF_NUM_", "OMP_")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     return inherited | {"PYTHONPATH": str(PROJECT), "JUPYTER_PREFER_ENV_PATH": "1"}
+
+
+def timeless(record: Path) -> dict[str, Any]:
+    """What a record of a run says, but for how long it took and when it ended."""
+    content = json.loads(record.read_text())
+    return {key: value for key, value in content.items() if key not in ("seconds", "finished")}
