@@ -166,7 +166,7 @@ _TABLES: Final = {
     "cases": ("{", ""),
 }
 
-_TOKEN: Final = re.compile(r"\\(?:[a-zA-Z]+\*?|.)|\s+|.", re.DOTALL)
+_TOKEN: Final = re.compile(r"\\(?:operatorname\*|[a-zA-Z]+|.)|\s+|.", re.DOTALL)
 
 
 class FormulaError(ValueError):
@@ -284,23 +284,26 @@ class _Parser:
         limits = self._peek().removeprefix("\\")
         # A script may stand alone, as in {}^2.
         base = "<mrow></mrow>" if self._peek() in ("^", "_") else self._element(number=True)
-        below = above = ""
+        below: list[str] = []
+        raised: list[str] = []
+        primes: list[str] = []
         while (token := self._peek()) in ("^", "_", "'"):
             self.at += 1
-            if token == "_":
-                below = self._element()
-            elif token == "^":
-                above += self._element()
-            else:
-                above += _operator("′")
-        above = f"<mrow>{above}</mrow>" if above.count("</mo>") > 1 else above
+            if token == "'":
+                primes.append(_operator("′"))
+                continue
+            scripts = below if token == "_" else raised
+            if scripts:
+                raise FormulaError(f"There are two {token} behind one base in {self.tex}")
+            scripts.append(self._element())
+        above = [*primes, *raised]
         stacked = limits in (*_LARGE, *_LIMITS, "operatorname*", "underbrace", "overbrace")
         kind = ("munder", "mover", "munderover") if stacked else ("msub", "msup", "msubsup")
         if below and above:
-            return f"<{kind[2]}>{base}{below}{above}</{kind[2]}>"
+            return f"<{kind[2]}>{base}{_row(below)}{_row(above)}</{kind[2]}>"
         if below:
-            return f"<{kind[0]}>{base}{below}</{kind[0]}>"
-        return f"<{kind[1]}>{base}{above}</{kind[1]}>" if above else base
+            return f"<{kind[0]}>{base}{_row(below)}</{kind[0]}>"
+        return f"<{kind[1]}>{base}{_row(above)}</{kind[1]}>" if above else base
 
     def _element(self, *, number: bool = False) -> str:
         """One token or group; with `number`, all digits of a number, as TeX spaces them."""
@@ -354,27 +357,29 @@ class _Parser:
     def _variant(self, name: str) -> str:
         capitals, small, others = _LETTERS[name]
         text = self._raw_group() if self._peek() == "{" else self._take()
+        if re.fullmatch("[a-zA-Z]+", text) is None:
+            raise FormulaError(f"\\{name} is for Latin letters, not for {text}, in {self.tex}")
         letters = "".join(
             others.get(c)
             or (chr(capitals + ord(c) - 65) if c.isupper() else chr(small + ord(c) - 97))
-            if c.isascii() and c.isalpha()
-            else c
             for c in text
         )
-        return f"<mi>{escape(letters)}</mi>"
+        return f"<mi>{letters}</mi>"
 
     def _text(self, name: str) -> str:
         text = self._raw_group()
         if name == "mathrm":
+            if "\\" in text:
+                raise FormulaError(f"\\mathrm is for letters, not for {text}, in {self.tex}")
             return f'<mi mathvariant="normal">{escape(text)}</mi>'
         weight = {"textbf": ' style="font-weight: bold"', "textit": ' style="font-style: italic"'}
         return f"<mtext{weight.get(name, '')}>{escape(text)}</mtext>"
 
     def _name(self, name: str) -> str:
-        text = escape(self._raw_group().replace(r"\,", " "))
+        text = self._raw_group().replace(r"\,", " ")
         if name.endswith("*"):
             return _operator(text, movablelimits="true")
-        return f'<mi mathvariant="normal">{text}</mi>'
+        return f'<mi mathvariant="normal">{escape(text)}</mi>'
 
     def _brace(self, name: str) -> str:
         under = name == "underbrace"
@@ -427,6 +432,8 @@ class _Parser:
                 rows.append([])
             elif mark == r"\end":
                 break
+            elif mark != "&":
+                raise FormulaError(f"There is a {mark} too many in the formula {self.tex}")
         self._expect_end(environment)
         if rows[-1] == ["<mrow></mrow>"]:  # a line break behind the last line
             rows.pop()

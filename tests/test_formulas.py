@@ -66,6 +66,9 @@ def outline(tex: str) -> str:
             "mrow(mo {, mtable(mtr(mtd(mn 1), mtd(mi x)), mtr(mtd(mn 0), mtd(mi y))))",
         ),
         (r"\underbrace{a}_{b}", "munder(munder(mi a, mo ⏟), mi b)"),
+        ("x'^2", "msup(mi x, mrow(mo ′, mn 2))"),
+        (r"\sigma*x", "mrow(mi σ, mo ∗, mi x)"),
+        (r"\operatorname*{a<b}_x", "munder(mo a<b, mi x)"),
     ],
 )
 def test_the_tree_is_the_formulas(tex: str, tree: str) -> None:
@@ -89,6 +92,11 @@ def test_display_is_said() -> None:
         (r"\left( x", r"A \\right is missing"),
         (r"\frac{1}", "ends too early"),
         ("x^", "ends too early"),
+        ("x^2^3", r"two \^ behind one base"),
+        (r"\begin{matrix}a}b\end{matrix}", "a } too many"),
+        (r"\begin{matrix}a\right b\end{matrix}", r"a \\right too many"),
+        (r"\mathbf{\mu}", "is for Latin letters"),
+        (r"\mathrm{\alpha}", "is for letters"),
     ],
 )
 def test_what_is_not_understood_is_named(tex: str, message: str) -> None:
@@ -96,6 +104,11 @@ def test_what_is_not_understood_is_named(tex: str, message: str) -> None:
         mathml(tex)
 
 
+# Of those that have a fixed number.
+CHILDREN = {
+    **dict.fromkeys(("mfrac", "mroot", "msub", "msup", "munder", "mover"), 2),
+    **dict.fromkeys(("msubsup", "munderover"), 3),
+}
 PIECES = [*r"{}^_'&abx12+-<>$ ", r"\frac", r"\sum", r"\hat", r"\left", r"\right", r"\,", "\\"]
 
 
@@ -105,7 +118,8 @@ def test_any_text_gives_a_well_formed_tree_or_a_refusal(tex: str) -> None:
         found = mathml(tex)
     except FormulaError:
         return
-    ET.fromstring(found)
+    for element in ET.fromstring(found).iter():
+        assert len(element) == CHILDREN.get(element.tag, len(element))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
