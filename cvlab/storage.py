@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import shutil
+import ssl
 import sys
 import time
 import urllib.error
@@ -30,6 +31,13 @@ from tqdm import tqdm
 SPARE_BYTES = 16 * 2**20
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NETWORK = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
 _CHUNK = 2**20
 _BAR_DELAY = 1.0  # seconds; what takes less shows no progress bar
 
@@ -91,13 +99,16 @@ def progress_bar(total: int, what: str, *, unit: str, done: int = 0) -> "tqdm[ob
     )
 
 
-def _no_space(folder: Path, needed: int, purpose: str) -> SpaceError:
+def _no_space(folder: Path, needed: int, purpose: str, *, resumes: bool = False) -> SpaceError:
     free = shutil.disk_usage(folder).free
+    left = "Nothing half-written was left behind."
+    if resumes:
+        left = "What there is of it is kept, and the next try goes on from there."
     return SpaceError(
         f"No space left on the disk of {folder}: {purpose} needs about "
         f"{readable_bytes(needed)} and {readable_bytes(SPARE_BYTES)} to spare; "
-        f"{readable_bytes(free)} are free. Nothing half-written was left behind. Free some space, "
-        "or set the environment variable CVLAB_CACHE to a folder on a disk that has room."
+        f"{readable_bytes(free)} are free. {left} Free some space, or set the environment "
+        "variable CVLAB_CACHE to a folder on a disk that has room."
     )
 
 
@@ -112,24 +123,27 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def enough_space(folder: Path, needed: int, purpose: str) -> Iterator[None]:
+def enough_space(
+    folder: Path, needed: int, purpose: str, *, resumes: bool = False
+) -> Iterator[None]:
     """Check that `folder` has room before the work, and name what is missing if it runs out.
 
     Args:
         folder: An existing folder on the disk that will be written to.
         needed: Bytes that the work will write.
         purpose: What is written, the subject of the error message.
+        resumes: Whether what has been written by then stays and is gone on from.
 
     Raises:
         SpaceError: If less than `needed` plus `SPARE_BYTES` is free, or the disk fills up.
     """
     if shutil.disk_usage(folder).free < needed + SPARE_BYTES:
-        raise _no_space(folder, needed, purpose)
+        raise _no_space(folder, needed, purpose, resumes=resumes)
     try:
         yield
     except OSError as error:
         if error.errno in _NO_SPACE:
-            raise _no_space(folder, needed, purpose) from error
+            raise _no_space(folder, needed, purpose, resumes=resumes) from error
         raise
 
 
@@ -271,9 +285,7 @@ def _fetch_rest(url: str, part: Path, size: int, timeout: float) -> None:
         elif error.code < 500 and error.code not in (408, 429):
             raise DownloadError(f"{url} answers {error.code} {error.reason}.") from error
         raise _TryAgainError(f"the server answers {error.code} {error.reason}") from error
-    except (http.client.HTTPException, OSError) as error:
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            raise
+    except _NETWORK as error:  # not OSError: a disk's errors are no reason to try again
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise _TryAgainError(str(reason) or type(reason).__name__) from error
     if have < size:
@@ -341,7 +353,8 @@ def download(
         part = target.with_name(target.name + ".part")
         resumed = part.exists()
         missing = size - (part.stat().st_size if resumed else 0)
-        with enough_space(target.parent, max(missing, 0), f"the download of {target.name}"):
+        purpose = f"the download of {target.name}"
+        with enough_space(target.parent, max(missing, 0), purpose, resumes=True):
             _fetch(url, part, size=size, retries=retries, pause=pause, timeout=timeout)
             if resumed and sha256_of(part) != sha256:
                 # The old part may be of another file: start once more from nothing.

@@ -220,6 +220,25 @@ def test_no_space_for_the_download(
     assert server.ranges == []
 
 
+def test_disk_that_fills_up_keeps_the_part(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(url: str, part: Path, **_: object) -> None:
+        part.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(storage, "_fetch", full)
+    with pytest.raises(SpaceError, match="is kept, and the next try goes on from there"):
+        fetch(server, tmp_path / "pets.zip")
+    assert (tmp_path / "pets.zip.part").read_bytes() == b"half"
+
+
+def test_what_the_disk_refuses_is_not_blamed_on_the_network(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "pets.zip.part").mkdir()
+    with pytest.raises(OSError, match=r"pets\.zip\.part"):
+        fetch(server, tmp_path / "pets.zip")
+
+
 # --- folders ---------------------------------------------------------------------------------
 
 
