@@ -16,7 +16,7 @@ import inspect
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -368,13 +368,12 @@ class _Choice:
 
     Attributes:
         taken: Class name to what was taken of it, in the order of `places`.
-        rejected: What was passed over.
         twins: Pairs that stay together in one split.
     """
 
     def __init__(self, folder: Path, places: list[str], read: Callable[[Picture], bytes]) -> None:
         self.taken: dict[str, list[tuple[str, Entry]]] = {name: [] for name in CLASS_NAMES}
-        self.rejected: list[Rejected] = []
+        self._rejected: list[Rejected] = []
         self.twins: list[Twins] = []
         self._folder = folder
         self._places = places
@@ -382,6 +381,7 @@ class _Choice:
         self._sources: dict[str, str] = {}
         self._looks: duplicates.Index[_Place] = duplicates.Index()
         self._aside: list[tuple[_Checked, str]] = []
+        self._turned_away: dict[str, tuple[str, str]] = {}  # name to class and name of its twin
 
     def missing(self, kind: str) -> int:
         """How many pictures of a class are still wanted."""
@@ -400,17 +400,14 @@ class _Choice:
         if reason is None and one.sha256 in self._sources:
             reason = f"the same bytes as {self._sources[one.sha256]}"
         if reason is not None:
-            self.rejected.append(Rejected(name, reason))
+            self._rejected.append(Rejected(name, reason))
             return False
         self._sources[one.sha256] = name
         split = self._places[len(self.taken[kind])]
         near = self._looks.near(one.fingerprint)
         apart = [twin for twin in near if (twin.kind, twin.split) != (kind, split)]
         if apart:
-            where = apart[0].split + ("" if apart[0].kind == kind else f", as a {apart[0].kind}")
-            self.rejected.append(
-                Rejected(name, f"nearly the same picture as {apart[0].name}, which is in {where}")
-            )
+            self._turned_away[name] = (kind, apart[0].name)
             self._aside.append((one, file))
             return False
         self._take(one, kind, file, split, near)
@@ -446,8 +443,23 @@ class _Choice:
             self._take(one, kind, file, split, near)
             self.taken[kind][movable[-1]] = (split, self._entry(one, kind, file))
             self.taken[kind].append((goal, mover))
-            self.rejected = [bad for bad in self.rejected if bad.name != one.picture.name]
+            del self._turned_away[one.picture.name]
             yield
+
+    def all_rejected(self) -> list[Rejected]:
+        """What was passed over, in order, with the reason as it is when all have their place."""
+        home = {
+            entry.source: (name, split)
+            for name, chosen in self.taken.items()
+            for split, entry in chosen
+        }
+        near = []
+        for rejected, (kind, twin) in self._turned_away.items():
+            name, split = home[twin]
+            where = split + ("" if name == kind else f", as a {name}")
+            reason = f"nearly the same picture as {twin}, which is in {where}"
+            near.append(Rejected(rejected, reason))
+        return sorted([*self._rejected, *near])
 
     def _take(self, one: _Checked, kind: str, file: str, split: str, near: list[_Place]) -> None:
         data = self._read(one.picture) if one.data is None else one.data
@@ -485,7 +497,7 @@ def _write_subset(
                 bar.update()
     if any(choice.missing(kind) for kind in CLASS_NAMES):
         counts = {kind: len(choice.taken[kind]) for kind in CLASS_NAMES}
-        raise _too_few(catalogue, wanted, counts, choice.rejected)
+        raise _too_few(catalogue, wanted, counts, choice.all_rejected())
     return {
         "seed": seed,
         "splits": {
@@ -497,7 +509,7 @@ def _write_subset(
             ]
             for split in SPLITS
         },
-        "rejected": [vars(one) for one in sorted(choice.rejected)],
+        "rejected": [vars(one) for one in choice.all_rejected()],
         "twins": [vars(one) for one in sorted(choice.twins)],
     }
 
@@ -506,7 +518,7 @@ def _too_few(
     catalogue: Catalogue,
     wanted: Mapping[str, int],
     good: Mapping[str, int],
-    rejected: Iterable[Rejected],
+    rejected: Sequence[Rejected],
 ) -> DatasetError:
     total = sum(wanted.values())
     counts = []
@@ -516,14 +528,13 @@ def _too_few(
         number = f"{good[name]:,}" if good[name] < total else f"at least {total:,}"
         counts.append(f"{number} good pictures of {name}s (of {listed:,} files)")
     parts = " + ".join(f"{count:,} {split}" for split, count in wanted.items())
-    bad = sorted(rejected)
     lines = [
         f"Too few pictures: {catalogue.source} has {' and '.join(counts)}, but {total:,} of each "
         f"are needed ({parts}). Add pictures, or ask for fewer with per_class."
     ]
-    if bad:
-        lines.append(f"{len(bad):,} rejected:")
-        lines += [f"  {one}" for one in bad[:20]] + ["  …"] * (len(bad) > 20)
+    if rejected:
+        lines.append(f"{len(rejected):,} rejected:")
+        lines += [f"  {one}" for one in rejected[:20]] + ["  …"] * (len(rejected) > 20)
     return DatasetError("\n".join(lines))
 
 
@@ -661,7 +672,12 @@ def _write_arrays(subset: Subset, image_size: int, folder: Path) -> None:
                         f"{file} is no longer the picture that was put there. Delete the folder "
                         f"{subset.folder} and run this again."
                     )
-                return pictures.to_array(data, image_size)
+                try:
+                    return pictures.to_array(data, image_size)
+                except pictures.BadPictureError as error:  # by another version of Pillow, say
+                    raise DatasetError(
+                        f"{file} {error}. Delete the folder {subset.folder} and run this again."
+                    ) from error
 
             # Written from start to end: a full disk is then an error that can be reported,
             # which it is not for a memory-mapped file.
@@ -683,7 +699,7 @@ def _write_arrays(subset: Subset, image_size: int, folder: Path) -> None:
 def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) -> Pets:
     """Decode the pictures of a subset to square uint8 arrays, once.
 
-    Pictures come out as a person sees them: turned upright as their EXIF data says, grey, palette,
+    Pictures come out as a person sees them: turned upright as their EXIF data says, gray, palette,
     CMYK and 16-bit ones as 8-bit RGB, transparent ones on white. They are squeezed to a square
     without keeping their proportions, like `target_size=(150, 150)` does in the lecture, by
     bilinear interpolation that averages over all the pixels that fall into a new one
@@ -829,6 +845,11 @@ def locate(
     root = storage.cache_root(cache)
     downloads = root / "downloads"
     if source == "toypets":
+        if image_size < toypets.SMALLEST:
+            raise DatasetError(
+                f"image_size is {image_size}, and drawn pictures need at least {toypets.SMALLEST} "
+                "pixels a side."
+            )
         return _drawn(sum(_checked_per_class(per_class).values()), image_size, seed or 0, root)
     if source == "microsoft":
         return _microsoft(downloads)

@@ -1,6 +1,6 @@
 """The bytes of one picture file to the pixels a person would see.
 
-Files come from strangers: grey, palette, CMYK, 16-bit, transparent and sideways pictures come out
+Files come from strangers: gray, palette, CMYK, 16-bit, transparent and sideways pictures come out
 right, and whatever cannot be decoded is refused with a reason.
 """
 

@@ -62,12 +62,11 @@ def pets(size: int = 64, seed: int = 0) -> tuple[NDArray[np.uint8], list[str]]:
     return contact_sheet(np.stack(pictures)), answers
 
 
-def zoo(size: int = 64, seed: int = 0) -> NDArray[np.uint8]:
+def zoo(seed: int = 0) -> NDArray[np.uint8]:
     """Draw ten of each species of the zoo, one species a row, uint8 RGB."""
     numbers = range(FIRST, FIRST + COLUMNS)
     rows = [
-        toypets.draw_many(species, numbers, size=size, seed=seed, progress=False)
-        for species in toypets.ZOO
+        toypets.draw_many(species, numbers, seed=seed, progress=False) for species in toypets.ZOO
     ]
     return contact_sheet(np.concatenate(rows))
 

@@ -34,7 +34,9 @@ from cvlab.sketch import Canvas, Color, Dice, Field, Frame, Point, around, cos_s
 
 CLASSES: Final = ("cat", "dog")
 VERSION: Final = 4
-"""Raised whenever the same arguments give other bytes than before; part of every cache key."""
+"""Raised whenever the same arguments give other bytes than before; the base's record names it."""
+SMALLEST: Final = 16
+"""Height and width in pixels below which nothing can be drawn."""
 
 # --------------------------------------------------------------------------------------------
 # What an animal is made of
@@ -751,8 +753,7 @@ def draw(species: str, number: int, *, size: int = 64, seed: int = 0) -> NDArray
     Raises:
         ValueError: For an unknown species, a negative number or seed, or a size below 16.
     """
-    if size < 16:
-        raise ValueError(f"size is {size}; a picture needs at least 16 pixels a side")
+    _check(species, number, seed, size)
     a = attributes(species, number, seed=seed)
     dice = Dice(seed, _SERIES[species], number, 1)
     cos, sin = cos_sin(a.light_angle)
@@ -819,7 +820,7 @@ def draw_many(
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; give at least 1, or None")
-    _check(species, min(numbers, default=0), seed)
+    _check(species, min(numbers, default=0), seed, size)
     count = len(numbers)
     pictures = np.empty((count, size, size, 3), np.uint8)
     if workers is None:
@@ -896,24 +897,18 @@ def write_pictures(
     *,
     size: int = 64,
     seed: int = 0,
-    species: Sequence[str] = CLASSES,
-    quality: int = 90,
-    workers: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Write pictures as JPEG files `<species>/<species>.<number>.jpg`, numbers from 1.
+    """Write cats and dogs as JPEG files `<species>/<species>.<number>.jpg`, numbers from 1.
 
     All or nothing: the files are written beside `folder` and moved there at the end. Where
     `folder` already holds the same pictures nothing is done.
 
     Args:
         folder: Where the class folders go; its parent is made if missing.
-        per_class: Pictures of each species.
+        per_class: Pictures of each class.
         size: Width and height in pixels.
         seed: As in `draw`.
-        species: Which ones, each a subfolder.
-        quality: JPEG quality, 1 to 95.
-        workers: As in `draw_many`.
         progress: As in `draw_many`.
 
     Returns:
@@ -924,15 +919,13 @@ def write_pictures(
         FileExistsError: When `folder` exists and holds something else.
     """
     if per_class < 1:
-        raise ValueError(f"per_class is {per_class}; give at least 1 picture of each species")
+        raise ValueError(f"per_class is {per_class}; give at least 1 picture of each class")
     folder = Path(folder)
     order = {
         "version": VERSION,
         "per_class": per_class,
         "size": size,
         "seed": seed,
-        "species": list(species),
-        "quality": quality,
     }
     record = folder / "toypets.json"
     if folder.exists() and any(folder.iterdir()):
@@ -944,15 +937,13 @@ def write_pictures(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         draft = Path(scratch) / folder.name
-        for name in species:
+        for name in CLASSES:
             (draft / name).mkdir(parents=True)
             numbers = range(1, per_class + 1)
-            pictures = draw_many(
-                name, numbers, size=size, seed=seed, workers=workers, progress=progress
-            )
+            pictures = draw_many(name, numbers, size=size, seed=seed, progress=progress)
             for number, picture in zip(numbers, pictures, strict=True):
                 Image.fromarray(picture).save(
-                    draft / name / f"{name}.{number}.jpg", quality=quality, subsampling=0
+                    draft / name / f"{name}.{number}.jpg", quality=90, subsampling=0
                 )
         (draft / record.name).write_text(json.dumps(order, indent=1) + "\n", "utf-8")
         if folder.exists():
@@ -961,7 +952,9 @@ def write_pictures(
     return folder
 
 
-def _check(species: str, number: int, seed: int) -> None:
+def _check(species: str, number: int, seed: int, size: int = SMALLEST) -> None:
+    if size < SMALLEST:
+        raise ValueError(f"size is {size}; a picture needs at least {SMALLEST} pixels a side")
     if species not in _SERIES:
         raise ValueError(f"unknown species {species!r}; choose one of {', '.join(_SERIES)}")
     if number < 0 or seed < 0:

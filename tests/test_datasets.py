@@ -561,6 +561,26 @@ def test_damaged_subset_is_made_again(tmp_path: Path, damage: str) -> None:
     assert picture.read_bytes() == photo(1, 0)
 
 
+def test_picture_that_another_pillow_cannot_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
+
+    def refuse(data: bytes, image_size: int) -> None:
+        raise pictures.BadPictureError("cannot be decoded: broken file")
+
+    monkeypatch.setattr(pictures, "to_array", refuse)
+    with pytest.raises(DatasetError, match=r"cat\.\d\.jpg cannot be decoded.*Delete the folder"):
+        decode(subset, 8)
+
+
+def test_drawn_pictures_have_a_smallest_size() -> None:
+    with pytest.raises(DatasetError, match=r"image_size is 8.*at least 16"):
+        load_pets("toypets", image_size=8, per_class=TINY)
+    with pytest.raises(ValueError, match=r"size is 8.*at least 16"):
+        toypets.draw_many("cat", range(500), size=8)
+
+
 def test_exchanged_picture_in_the_subset_is_not_decoded(tmp_path: Path) -> None:
     subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
     picture = subset.folder / "train/cat/cat.1.jpg"
@@ -732,7 +752,7 @@ def test_full_disk_is_seen_before(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(SpaceError, match=purpose):
-        load_pets(source, image_size=8, per_class=TINY)
+        load_pets(source, image_size=16, per_class=TINY)
 
 
 def test_full_disk_is_seen_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

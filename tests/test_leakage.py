@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -219,6 +220,19 @@ def test_where_too_few_are_left_copies_join_their_twins(tmp_path: Path) -> None:
             assert (subset.folder / split / entry.file).read_bytes() == files[entry.source]
 
 
+def test_who_was_turned_away_is_told_where_its_twin_ended_up(tmp_path: Path) -> None:
+    """The twin of a dog is the cat that makes room, after the dog was turned away... or before."""
+    planted = {
+        "cat.5.jpg": jpeg(COPIES["smaller"](scene(3))),
+        "dog.6.jpg": jpeg(COPIES["smaller"](scene(4))),
+    }
+    subset = subset_of(tmp_path, scenes(EACH, EACH + 1) | planted)
+    assert chosen(subset, "cat")["test"] == ["cat.6.jpg", "cat.4.jpg"]
+    assert [str(one) for one in subset.rejected] == [
+        "dog.6.jpg: nearly the same picture as cat.4.jpg, which is in test, as a cat"
+    ]
+
+
 def test_copies_that_cannot_join_are_too_few(tmp_path: Path) -> None:
     planted = {"dog.6.jpg": jpeg(COPIES["smaller"](scene(3)))}
     with pytest.raises(DatasetError, match=r"dog\.6\.jpg: nearly the same picture as cat\.3\.jpg"):
@@ -268,6 +282,10 @@ def test_whatever_is_planted_nothing_is_in_two_splits(
                 assert (split, entry.label) == (other, twin.label)
                 pair = {entry.source, twin.source}
                 assert any({one.name, one.twin} == pair for one in subset.twins)
+    home = {entry.source: split for split, entry in every}
+    for one in subset.rejected:
+        told = re.match(r"nearly the same picture as (\S+), which is in (\w+)", one.reason)
+        assert told is None or home[told[1]] == told[2]
     assert {split: len(entries) for split, entries in subset.splits.items()} == {
         split: 2 * count for split, count in COUNTS.items()
     }
