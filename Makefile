@@ -6,8 +6,9 @@ ifneq ($(words $(value PROFILE))$(filter quick laptop lecture,$(value PROFILE)),
 $(error There is no profile '$(value PROFILE)': use PROFILE=quick, laptop or lecture)
 endif
 # Real photos (a zip or a folder) and the weights of a pretrained base, for laptop and lecture:
-# PHOTOS and WEIGHTS, or else CVLAB_PHOTOS and CVLAB_WEIGHTS. They are taken as they were given, for
-# Make would read a $ in a path as the name of something, or as a command.
+# PHOTOS and WEIGHTS, or else CVLAB_PHOTOS and CVLAB_WEIGHTS; BASE names another base than the
+# profile's. They are taken as they were given, for Make would read a $ in a path as the name of
+# something, or as a command.
 given = $(if $(filter undefined,$(origin $(1))),$(value CVLAB_$(1)),$(value $(1)))
 # Set GPU=1 once, at set-up, to install the CUDA libraries as well.
 GPU ?=
@@ -27,7 +28,7 @@ READY := $(VENV)/.ready-$(LOCK)
 OUT := build/$(PROFILE)
 SOURCES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
 EXECUTED := $(SOURCES:lectures/%=$(OUT)/%)
-PACKAGE := $(wildcard cvlab/*.py cvlab/weights/*)
+PACKAGE := $(wildcard cvlab/*.py cvlab/recorded.json cvlab/weights/*)
 
 # The notebooks run in lectures/, so paths given here must not depend on the folder. (Make's own
 # abspath would split a path at its spaces.)
@@ -35,7 +36,8 @@ quoted = '$(subst ','\'',$(1))'
 absolute = $(if $(1),$(shell case $(call quoted,$(1)) in (/*) echo $(call quoted,$(1));; (*) echo "$$PWD"/$(call quoted,$(1));; esac))
 export CVLAB_PHOTOS := $(call absolute,$(call given,PHOTOS))
 export CVLAB_WEIGHTS := $(call absolute,$(call given,WEIGHTS))
-unexport PHOTOS WEIGHTS
+export CVLAB_BASE := $(call given,BASE)
+unexport PHOTOS WEIGHTS BASE
 export CVLAB_CACHE ?= $(CURDIR)/build/cache
 # With -j2 two notebooks may share one graphics card.
 export TF_FORCE_GPU_ALLOW_GROWTH := true
@@ -49,7 +51,7 @@ export PYTHONUTF8 := 1
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 	@echo
-	@echo "make lectures takes PROFILE=quick|laptop|lecture, PHOTOS=path, WEIGHTS=path and -j2."
+	@echo "make lectures takes PROFILE=quick|laptop|lecture, PHOTOS=path, BASE=name, WEIGHTS=path and -j2."
 
 setup: $(READY) ## install everything into .venv (GPU=1: with CUDA libraries)
 
@@ -82,15 +84,15 @@ jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 share = $(if $(jobs),cores=$$(( $$(getconf _NPROCESSORS_ONLN) / $(jobs) )); test $$cores -gt 0 || cores=1; export TF_NUM_INTRAOP_THREADS=$$cores OMP_NUM_THREADS=$$cores;)
 
 ifndef CHECKED
-# Holds what the last run was made from: paths of photos and weights, checksums of the package and
-# of each notebook. Where one of them is another now, what was made from it is taken away, since
+# Holds what the last run was made from: paths of photos and weights, the base, checksums of the
+# package and of each notebook. Where one of them is another now, what was made from it is taken away, since
 # times alone would lie after the clock was set back. Asked once, when the run begins (CHECKED).
 $(OUT)/.inputs: FORCE
 	@for path in "$$CVLAB_PHOTOS" "$$CVLAB_WEIGHTS"; do \
 	  test -z "$$path" -o -e "$$path" || { echo "There is nothing at $$path: check PHOTOS= and WEIGHTS=." >&2; exit 2; }; \
 	done
 	@mkdir -p $(OUT)
-	@inputs="photos=$$CVLAB_PHOTOS weights=$$CVLAB_WEIGHTS package=$$(cat $(PACKAGE) | cksum)"; \
+	@inputs="photos=$$CVLAB_PHOTOS base=$$CVLAB_BASE weights=$$CVLAB_WEIGHTS package=$$(cat $(PACKAGE) | cksum)"; \
 	echo "$$inputs" | cmp -s - $@ || { rm -f $(EXECUTED); echo "$$inputs" > $@; }
 	@mkdir -p $(OUT)/.sums
 	@for source in $(SOURCES); do \

@@ -18,7 +18,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
 from cvlab.formulas import mathml
-from cvlab.runner import SOLUTION
+from cvlab.tags import SOLUTION
 
 # nbconvert's plain template, with the parts of a page that need no script.
 _TEMPLATE: Final = f"""\
@@ -111,7 +111,7 @@ def asset(name: str) -> str:
     return resources.files("cvlab").joinpath("web", name).read_text(encoding="utf-8")
 
 
-def page(title: str, content: str, *, way: tuple[Link | None, ...] = (), head: str = "") -> str:
+def page(title: str, content: str, *, way: tuple[Link | None, ...] = ()) -> str:
     """Put a page around content.
 
     Args:
@@ -119,7 +119,6 @@ def page(title: str, content: str, *, way: tuple[Link | None, ...] = (), head: s
         content: HTML of the page's main part.
         way: Links above and below, for example to the previous page, the contents and the next
             page; None leaves a gap.
-        head: More elements for the head, such as a style.
     """
     links = "".join(
         f'<a href="{escape(link.address)}">{escape(link.title)}</a>' if link else "<span></span>"
@@ -132,7 +131,7 @@ def page(title: str, content: str, *, way: tuple[Link | None, ...] = (), head: s
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{asset('style.css')}</style>\n{head}</head>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{asset('style.css')}</style>\n</head>\n"
         '<body>\n<a class="skip" href="#content">Skip to the content</a>\n'
         f'{above}\n<main id="content">\n{content}\n</main>\n{below}\n</body>\n</html>\n'
     )

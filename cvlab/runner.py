@@ -23,15 +23,15 @@ from typing import Any
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from cvlab import claims, profiles, storage
+from cvlab.tags import SOLUTION
 
 KERNEL = "python3"
-# Tag of the cells that hold the solution of an exercise.
-SOLUTION = "solution"
 # Everything else in a notebook's metadata (widget states, timestamps, the interpreter's exact
 # version) differs from machine to machine and would fill the history with noise.
 CLEAN_METADATA = {
@@ -51,8 +51,10 @@ class Record:
         profile: Profile it ran with.
         seconds: Wall time, start of the kernel included.
         verdict: `passed` or `failed`.
-        cell: Number of the failing cell, counted from 1 over all cells; 0 if none failed.
-        error: The failing cell's first line and its exception, or an empty string.
+        cell: Number of the failing cell, counted from 1 over all cells; 0 if none failed, or if
+            the kernel died and it is not known in which.
+        error: The failing cell's first line and its exception, why the kernel died, or an empty
+            string.
         finished: When the run ended, UTC, for example `2026-01-31 17:05`.
     """
 
@@ -162,6 +164,19 @@ def _execute(source: Path, target: Path, profile: str) -> Record:
         )
         record.save(folder)
         partial.replace(failed)
+    except DeadKernelError:
+        record = Record(
+            name,
+            profile,
+            time.monotonic() - start,
+            "failed",
+            error="the kernel died, most likely for want of memory: close other programs and "
+            "notebooks, and run without -j",
+            finished=_now(),
+        )
+        record.save(folder)
+        if partial.exists():
+            partial.replace(failed)
     else:
         record = Record(name, profile, time.monotonic() - start, "passed", finished=_now())
         # In this order: a target is never there without its record, or Make would take the
@@ -205,9 +220,9 @@ def table(folder: Path, notebooks: Sequence[str]) -> tuple[str, list[str]]:
         total += record.seconds
         lines.append(f"{name:<{width}}  {record.seconds:7.1f}  {record.verdict}")
         if record.verdict != "passed":
+            where = f"cell {record.cell} failed" if record.cell else "failed"
             problems.append(
-                f"{name}: cell {record.cell} failed: {record.error}\n"
-                f"    see {folder / (name + '.failed.ipynb')}"
+                f"{name}: {where}: {record.error}\n    see {folder / (name + '.failed.ipynb')}"
             )
     lines.append(f"{'total':<{width}}  {total:7.1f}")
     return "\n".join(lines), problems

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from cvlab import runner
+from cvlab.tags import SOLUTION
 
 
 def stub(source: str) -> str:
@@ -47,6 +47,11 @@ def stub(source: str) -> str:
     lines = source.splitlines()
     if docstring.end_lineno is None or function.end_lineno is None:
         raise ValueError("The cell's syntax tree has no line numbers")
+    if function.body[1:] and function.body[1].lineno <= docstring.end_lineno:
+        raise ValueError(
+            f"The body of {function.name} begins on the line of its docstring, which students get "
+            "to see: begin a new line"
+        )
     kept = lines[: docstring.end_lineno]
     body = f'{" " * docstring.col_offset}raise NotImplementedError("write {function.name} here")'
     return "\n".join([*kept, body, *lines[function.end_lineno :]]).rstrip()
@@ -62,7 +67,7 @@ def student_copy(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type != "code":
             continue
         cell.outputs, cell.execution_count = [], None
-        if runner.SOLUTION in cell.metadata.get("tags", []):
+        if SOLUTION in cell.metadata.get("tags", []):
             try:
                 cell.source = stub(cell.source)
             except ValueError as error:

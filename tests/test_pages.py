@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from cvlab import pages, runner
+from cvlab import pages, runner, tags
 from cvlab.pages import Link
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "lectures").glob("[0-9]*.ipynb"))
@@ -41,7 +41,7 @@ def notebook() -> NotebookNode:
         new_markdown_cell(
             "## Section two\n\n[web](https://example.org/x.ipynb) `$ not a formula $`"
         ),
-        new_code_cell("answer = 42", metadata={"tags": [runner.SOLUTION]}, execution_count=3),
+        new_code_cell("answer = 42", metadata={"tags": [tags.SOLUTION]}, execution_count=3),
     ]
     made: NotebookNode = new_notebook(cells=cells, metadata=runner.CLEAN_METADATA)
     return made

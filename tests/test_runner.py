@@ -11,9 +11,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from papermill.exceptions import PapermillExecutionError
-from small_project import environment, lay_out, write
+from small_project import PROJECT, environment, lay_out, write
 
-from cvlab import claims, runner
+from cvlab import claims, runner, tags
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +52,17 @@ def test_failure_names_the_cell_of_the_source_and_keeps_the_outputs(tmp_path: Pa
     assert problems[0].startswith("02_b: cell 4 failed: wrong = 1 / 0")
 
 
+def test_a_kernel_that_dies_leaves_a_record_and_the_outputs(tmp_path: Path) -> None:
+    source = write(tmp_path / "02_b.ipynb", "print('before')", "import os\nos._exit(137)")
+    target = tmp_path / "out/02_b.ipynb"
+    record = runner.execute(source, target, "quick")
+    assert (record.verdict, record.cell) == ("failed", 0)
+    assert "before" in printed(target.with_name("02_b.failed.ipynb"))
+    assert not target.exists()
+    _, problems = runner.table(tmp_path / "out", ["02_b"])
+    assert problems[0].startswith("02_b: failed: the kernel died, most likely for want of memory")
+
+
 def test_execute_refuses_a_missing_notebook_and_an_unknown_profile(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="There is no notebook"):
         runner.execute(tmp_path / "no.ipynb", tmp_path / "out/no.ipynb", "quick")
@@ -71,10 +82,10 @@ def test_table_adds_up_and_tells_what_has_not_run(tmp_path: Path) -> None:
 
 
 def test_clean_folds_solutions_away() -> None:
-    cell = new_code_cell("x = 1", metadata={"tags": [runner.SOLUTION], "collapsed": True})
+    cell = new_code_cell("x = 1", metadata={"tags": [tags.SOLUTION], "collapsed": True})
     cleaned = runner.clean(new_notebook(cells=[cell]))
     assert cleaned.cells[0].metadata == {
-        "tags": [runner.SOLUTION],
+        "tags": [tags.SOLUTION],
         "jupyter": {"source_hidden": True},
     }
 
@@ -128,7 +139,10 @@ def test_refresh_leaves_a_failing_notebook_as_it_was(tmp_path: Path) -> None:
 def project(tmp_path: Path) -> Path:
     """The Makefile over two small notebooks, with this interpreter as its environment."""
     folder = lay_out(tmp_path / "with space")
-    write(folder / "lectures/01_a.ipynb", "import os\nprint(os.environ['CVLAB_PHOTOS'])")
+    write(
+        folder / "lectures/01_a.ipynb",
+        "import os\nprint(os.environ['CVLAB_PHOTOS'], os.environ['CVLAB_BASE'])",
+    )
     write(folder / "lectures/02_b.ipynb", "import time\ntime.sleep(float(0.01))")
     return folder
 
@@ -158,6 +172,11 @@ def test_make_runs_each_notebook_once_and_again_only_when_something_changed(proj
     assert again.returncode == 0
     assert ": passed" not in again.stdout  # nothing ran, yet the table is there
     assert "total" in again.stdout
+
+    base = make(project, "lectures", "BASE=MobileNet(alpha=0.5)")
+    assert base.stdout.count(": passed") == 2
+    assert "MobileNet(alpha=0.5)" in printed(project / "build/quick/01_a.ipynb")
+    assert ": passed" not in make(project, "lectures", "BASE=MobileNet(alpha=0.5)").stdout
 
     (project / "photos.zip").touch()
     photos = make(project, "lectures", "PHOTOS=photos.zip")
@@ -319,6 +338,13 @@ def test_make_student_and_slides(project: Path) -> None:
 
 def test_make_help_lists_every_public_target(project: Path) -> None:
     shown = make(project, "help").stdout
-    public = "setup lectures slides compare record contents student test lab bench refresh clean"
-    for target in public.split():
+    phony = next(
+        line
+        for line in (PROJECT / "Makefile").read_text().splitlines()
+        if line.startswith(".PHONY")
+    )
+    inner = {"help", "executed", "summed", "nbval", "FORCE"}
+    public = set(phony.split(":")[1].split()) - inner
+    assert {"lectures", "test", "knocks", "distclean"} <= public
+    for target in public:
         assert f"make {target}" in shown

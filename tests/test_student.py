@@ -12,7 +12,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cvlab import exercises, runner, student
+from cvlab import exercises, runner, student, tags
 from cvlab.grading import Result
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "lectures").glob("[0-9]*.ipynb"))
@@ -23,7 +23,7 @@ def answered(path: Path) -> Iterator[tuple[str, str, str, str]]:
     """Number, function, imports of the notebook and solution of each exercise with a check."""
     cells = nbformat.read(path, as_version=4).cells
     for solution, check in pairwise(cells):
-        if runner.SOLUTION in solution.metadata.get("tags", []):
+        if tags.SOLUTION in solution.metadata.get("tags", []):
             found = CHECK.fullmatch(check.source.strip())
             assert found, f"{path.stem}: a check must follow {solution.source[:60]!r}"
             yield found[1], found[2], imports(cells), solution.source
@@ -34,7 +34,7 @@ def imports(cells: list[NotebookNode]) -> str:
     return "\n".join(
         ast.unparse(node)
         for cell in cells
-        if cell.cell_type == "code" and runner.SOLUTION not in cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and tags.SOLUTION not in cell.metadata.get("tags", [])
         for node in ast.parse(cell.source).body
         if isinstance(node, ast.Import | ast.ImportFrom)
     )
@@ -130,12 +130,17 @@ def test_a_cell_that_would_leak_is_refused(source: str) -> None:
         student.stub(source)
 
 
+def test_a_body_on_the_line_of_its_docstring_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"half begins on the line of its docstring"):
+        student.stub('def half(x):\n    """Half of x."""; return x / 2')
+
+
 def test_the_command_writes_copies_and_names_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cells = [
         new_markdown_cell("# 99 · Title"),
-        new_code_cell(SOLUTION, metadata={"tags": [runner.SOLUTION]}),
+        new_code_cell(SOLUTION, metadata={"tags": [tags.SOLUTION]}),
         new_code_cell("half(3)", outputs=[new_output("stream", text="1.5")], execution_count=2),
     ]
     path = tmp_path / "99_title.ipynb"
