@@ -10,6 +10,7 @@ import base64
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,8 @@ def build(folder: Path, notebooks: Sequence[Path]) -> Path:
     note_machine(folder)
     run = load(folder)
     titles = {path.stem: title_of(nbformat.read(path, as_version=4)) for path in notebooks}
+    # Not those of notebooks that have another name by now.
+    run = replace(run, records={n: one for n, one in run.records.items() if n in titles})
     executed = [name for name in titles if _executed(run, name) is not None]
     for before, name, after in zip(
         [None, *executed], executed, [*executed[1:], None], strict=False
@@ -244,16 +247,16 @@ def _two_ladders(first: Run, second: Run, names: Sequence[str]) -> str:
     rungs = [name for name, _ in lecture.LADDER.values() if any(name in each for each in ladders)]
     if not rungs:
         return "<p>No rung of the ladder has been measured in either run.</p>"
-    measured = {}
+    figures, measured, told = dict(lecture.LADDER.values()), {}, {}
     for rung in rungs:
         for name, ladder in zip(names, ladders, strict=True):
             if rung in ladder:
-                measured[f"{rung}, {name}"] = ladder[rung]
-    figures = dict(lecture.LADDER.values())
+                label = f"{rung}, {name}"
+                measured[label], told[label] = ladder[rung], figures[rung]
     return _figure(
         plots.accuracies(
             measured,
-            lecture={label: figures[label.rsplit(", ", 1)[0]] for label in measured},
+            lecture=told,
             xlabel=f"test accuracy ({_pictures(first.profile)}, {_pictures(second.profile)}; "
             "lecture: photos)",
         )
@@ -309,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(html, encoding="utf-8")
             print(f"comparison: {options.out}")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

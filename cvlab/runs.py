@@ -66,7 +66,7 @@ def load(folder: Path) -> Run:
 
     Raises:
         FileNotFoundError: If no notebook has run there.
-        ValueError: If a record is damaged.
+        ValueError: If a file of findings is damaged. A damaged record counts as not run.
     """
     records = folder / "records"
     names = [file.stem for file in sorted(records.glob("[0-9][0-9]_*.json"))]
@@ -100,7 +100,7 @@ def note_machine(folder: Path) -> None:
         "System": found.system,
         "Cores": str(found.cores),
         "Memory": memory,
-        "Graphics card": ", ".join(found.gpus) or "none",
+        "Graphics card": ", ".join(found.gpus or ()) or "none",
         "Python": found.python,
         **{name: version or "not installed" for name, version in found.packages.items()},
     }

@@ -127,6 +127,22 @@ def test_every_executed_notebook_has_a_page_and_a_way_on(quick: Path, sources: l
         assert (quick / link).exists(), link
 
 
+def test_records_of_notebooks_that_are_gone_do_not_count(quick: Path, sources: list[Path]) -> None:
+    Record("05_renamed", "quick", 3600, "passed", finished="2026-01-30 17:05").save(quick)
+    report.build(quick, sources)
+    page = (quick / "index.html").read_text(encoding="utf-8")
+    assert "1 of 3 notebooks passed" in page
+    assert "05_renamed" not in page
+
+
+def test_damaged_findings_are_named(
+    quick: Path, sources: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (quick / "records/05.claims.json").write_text("{")
+    assert report.main(["build", str(quick), *map(str, sources)]) == 1
+    assert "05.claims.json" in capsys.readouterr().err
+
+
 def test_without_a_run_there_is_no_report(tmp_path: Path, sources: list[Path]) -> None:
     with pytest.raises(FileNotFoundError, match="make lectures PROFILE=quick"):
         report.build(tmp_path / "quick", sources)
@@ -171,6 +187,14 @@ def test_two_runs_are_laid_side_by_side(
     assert rows(page, "Seconds")["05_baseline"] == ["200.0 s", "200.0 s", "1.00"]
     assert "from scratch, quick" in page
     assert "from scratch, laptop" in page
+
+
+def test_two_runs_of_one_profile_in_any_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [make_run(tmp_path / name, "quick", monkeypatch) for name in ("a", "b, c")]
+    page = report.comparison(*map(runs.load, both))
+    assert page.count("b, c") >= 2
 
 
 def test_slides_are_listed(tmp_path: Path, sources: list[Path]) -> None:
