@@ -114,7 +114,7 @@ def judge(exercise: Exercise, answer: Answer) -> Result:
         if all(same(a, b, exercise.tolerance) for a, b in zip(given, known, strict=True)):
             return Result(exercise.number, False, mistake.hint)
     first_given, first_expected, case = differing[0]
-    reason = _difference(first_given, first_expected)
+    reason = _difference(first_given, first_expected, exercise.tolerance)
     several = f" It differs in {len(differing)} of {len(pairs)} cases." if len(pairs) > 1 else ""
     return Result(
         exercise.number, False, f"What it returns{_where(case)} is not right: {reason}.{several}"
@@ -182,25 +182,27 @@ def _array(value: Any) -> Any:
     return array if array.dtype.kind in "biufc" else None
 
 
-def _difference(given: Any, expected: Any) -> str:
+def _difference(given: Any, expected: Any, tolerance: float) -> str:
     """What tells a wrong answer from the right one, without giving the right one away."""
     if given is None:
         return "it returns nothing, so a `return` is missing"
-    if isinstance(expected, tuple) and isinstance(given, tuple):
+    if isinstance(expected, tuple | list) and isinstance(given, tuple | list):
         if len(given) != len(expected):
             return f"it has {len(given)} parts, and {len(expected)} are asked for"
         pairs = zip(given, expected, strict=True)
-        number, pair = next((n, pair) for n, pair in enumerate(pairs, 1) if not same(*pair, 1e-6))
-        return f"part {number}: {_difference(*pair)}"
+        number, pair = next(
+            (n, pair) for n, pair in enumerate(pairs, 1) if not same(*pair, tolerance)
+        )
+        return f"part {number}: {_difference(*pair, tolerance)}"
     a, b = _array(given), _array(expected)
     if a is not None and b is not None:
-        return _difference_of_numbers(a, b)
+        return _difference_of_numbers(a, b, tolerance)
     if type(given) is not type(expected):
         return f"it is {_describe(given)}, which is not the kind of answer asked for"
     return "the choice is another one"
 
 
-def _difference_of_numbers(a: Any, b: Any) -> str:
+def _difference_of_numbers(a: Any, b: Any, tolerance: float) -> str:
     if a.shape != b.shape:
         return f"its shape is {a.shape}, and {b.shape} is asked for"
     if (a.dtype == np.bool_) != (b.dtype == np.bool_):
@@ -208,7 +210,8 @@ def _difference_of_numbers(a: Any, b: Any) -> str:
     if np.all(np.isfinite(b)) and not np.all(np.isfinite(a)):
         return "there are numbers in it that are not finite"
     if a.size != 1:
-        return f"{np.sum(~np.isclose(a, b, rtol=1e-6, atol=1e-6))} of {a.size} numbers are off"
+        off = np.sum(~np.isclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True))
+        return f"{off} of {a.size} numbers are off"
     if b.dtype == np.bool_:
         return "true and false are mixed up"
     return "the number is too large" if a.item() > b.item() else "the number is too small"

@@ -95,6 +95,20 @@ def test_the_message_says_what_is_wrong_and_not_what_is_right() -> None:
     assert message(lambda: 0).startswith("It stops for (array (3,)) with TypeError: ")
 
 
+def test_parts_and_tolerance_are_those_of_the_exercise() -> None:
+    parts = Exercise(
+        number="99.3",
+        truth=lambda x: (x, np.full(4, x)),
+        cases=((1000.0,),),
+        why="",
+        mistakes=(),
+        tolerance=1e-4,
+    )
+    assert judge(parts, lambda x: [x, np.full(4, x + 0.01)]).right
+    wrong = judge(parts, lambda x: [x, np.array([x + 0.01, x, x, 2 * x])]).message
+    assert "part 2: 1 of 4 numbers are off" in wrong
+
+
 def test_an_answer_that_changes_its_input_spoils_nothing() -> None:
     before = copy.deepcopy(TOY.cases)
 
