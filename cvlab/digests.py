@@ -79,10 +79,9 @@ def of_plan(network: keras.Model) -> list[object]:
 
 
 def _own_code(network: keras.Model) -> Iterator[str]:
-    """The source of the layers that are not Keras's."""
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from _own_code(layer)
+    """The source of the layers that are not Keras's, also of those inside others."""
+    # Keras shows the layers inside a layer that is no model only under this name.
+    for layer in network._flatten_layers(include_self=False, recursive=True):
         for kind in type(layer).__mro__:
             if kind.__module__.partition(".")[0] in _LIBRARIES:
                 continue

@@ -17,6 +17,7 @@ from keras import layers, ops
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from cvlab.facts import only_layers
 from cvlab.gradients import Probe, gradients
 
 Tensor = Any  # Keras has no type for a tensor of whichever backend runs.
@@ -106,9 +107,9 @@ def feature_maps(
             is no feature map.
     """
     found = _layers(model)
-    names = list(_of_kind(found, _CONVOLUTIONS + _POOLINGS, model))
-    if layer_names is not None:
-        names = list(layer_names)
+    names = layer_names
+    if names is None:
+        names = list(_of_kind(found, _CONVOLUTIONS + _POOLINGS, model))
     maps, _ = _outputs(model, images, {name: _named(found, name, model) for name in names})
     for name, output in maps.items():
         _check_feature_map(name, output)
@@ -197,8 +198,10 @@ def cell_centers(
         Rows and columns in pixels, 0 being the middle of the first pixel: float64, (h,) and (w,).
 
     Raises:
-        ValueError: If there is no such layer, or the model has branches before it.
+        ValueError: If there is no such layer, or the model has branches before it, or operations
+            that are no layers.
     """
+    only_layers(model)
     found = _layers(model)
     _named(found, layer_name, model)
     before = list(found.values())[: list(found).index(layer_name) + 1]
@@ -412,7 +415,13 @@ def _directions(
     batch, outputs = prediction.shape
     classes = max(outputs, 2)
     if target is not None:
-        chosen = np.broadcast_to(np.asarray(target), (batch,))
+        asked = np.asarray(target)
+        if asked.shape not in ((), (1,), (batch,)):
+            raise ValueError(
+                f"target has the shape {asked.shape} for {batch} pictures: pass one class, or "
+                "one for each picture"
+            )
+        chosen = np.broadcast_to(asked, (batch,))
     elif outputs == 1:
         is_sigmoid = getattr(last, "activation", None) is keras.activations.sigmoid
         chosen = (prediction[:, 0] > (0.5 if is_sigmoid else 0)).astype(int)

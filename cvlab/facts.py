@@ -203,6 +203,21 @@ def depth(model: keras.Model) -> int:
     return max(longest.values())
 
 
+def only_layers(model: keras.Model) -> None:
+    """Make sure that nothing happens between the layers of a model, where nobody would see it.
+
+    Raises:
+        ValueError: If the model uses an operation that is no layer, such as `x * 2`.
+    """
+    operations = getattr(model, "operations", ())  # a Sequential has none: it holds layers alone
+    bare = [one.name for one in operations if not isinstance(one, keras.Layer)]
+    if bare:
+        raise ValueError(
+            f"{model.name} uses {', '.join(bare)} between its layers, which is not seen when they "
+            "are gone through: write it as a layer, such as Rescaling, Add or Lambda"
+        )
+
+
 def wiring(model: keras.Model) -> Iterator[tuple[keras.Layer, list[str]]]:
     """Go through the layers of a model, each with the names of those whose output it takes.
 
@@ -212,7 +227,11 @@ def wiring(model: keras.Model) -> Iterator[tuple[keras.Layer, list[str]]]:
     Yields:
         Layers in an order in which each comes after those it needs; the input layer too where the
         model lists it.
+
+    Raises:
+        ValueError: If something stands between the layers; see `only_layers`.
     """
+    only_layers(model)
     made_by = {
         id(tensor): layer.name
         for layer in model.layers

@@ -5,6 +5,7 @@ common to all three: the optimizer is handed the gradients. So here is an optimi
 weight and keeps what it was handed.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,7 @@ class Probe(keras.layers.Layer):
         **kwargs: As for `keras.layers.Layer`.
     """
 
-    def __init__(self, batch_size: int, **kwargs: str) -> None:
+    def __init__(self, batch_size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it is the number of pictures to come")
@@ -97,12 +98,18 @@ def gradients(
         `model.trainable_weights`.
 
     Raises:
-        ValueError: If the model has no trainable weight.
+        ValueError: If the model has no trainable weight, or two of them have the same path.
     """
     if not model.trainable_weights:
         raise ValueError(
             f"{model.name} has no trainable weight, so there is no gradient to report: build the "
             "model, and set trainable=True on the layers of interest"
+        )
+    counts = Counter(weight.path for weight in model.trainable_weights)
+    if twice := [path for path, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"{model.name} has more than one trainable weight called {', '.join(twice)}, so their "
+            "gradients cannot be told apart: give the layers, or the models inside, other names"
         )
     state = model.get_weights()
     recorder = _Recorder()

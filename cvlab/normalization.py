@@ -103,7 +103,7 @@ class WeightNormalization(keras.layers.Wrapper):
         T. Salimans and D. P. Kingma, "Weight Normalization" (2016), equations 2, 5 and 6.
     """
 
-    def __init__(self, layer: keras.layers.Layer, **kwargs: str) -> None:
+    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
         if not isinstance(layer, _WITH_FILTERS):
             raise TypeError(
                 f"WeightNormalization wraps {', '.join(kind.__name__ for kind in _WITH_FILTERS)}, "
@@ -131,11 +131,11 @@ class WeightNormalization(keras.layers.Wrapper):
 
     def call(self, inputs: Tensor) -> Tensor:
         """What the wrapped layer makes of `inputs` with the normalized kernel."""
-        values = [
-            self.kernel if variable is self.layer.kernel else variable.value
-            for variable in self.layer.trainable_variables
-        ]
-        outputs, _ = self.layer.stateless_call(values, [], inputs)
+        trainable, frozen = (
+            [self.kernel if one is self.layer.kernel else one.value for one in variables]
+            for variables in (self.layer.trainable_variables, self.layer.non_trainable_variables)
+        )
+        outputs, _ = self.layer.stateless_call(trainable, frozen, inputs)
         return outputs
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -16,6 +16,8 @@ import numpy as np
 from keras import layers
 from numpy.typing import ArrayLike, NDArray
 
+from cvlab.facts import only_layers
+
 
 def dense_head(features: tuple[int, ...], *, dropout: float = 0.5) -> keras.Sequential:
     """Build the lecture's classifier on a base (step 22): Flatten, Dense 256, Dropout, sigmoid.
@@ -83,10 +85,12 @@ def split(base: keras.Model, layer_name: str) -> tuple[keras.Model, keras.Model]
     Raises:
         ValueError: If there is no such layer, it is the input, or anything passes it by, such as
             the shortcut of a residual block; the message names layers where a cut is possible.
+            Also if an operation that is no layer stands between the layers.
     """
     names = [layer.name for layer in base.layers]
     if layer_name not in names:
         raise ValueError(f"{base.name} has no layer {layer_name!r}; it has {', '.join(names)}")
+    only_layers(base)
     if layer_name not in _cuts(base):
         raise ValueError(
             f"{base.name} cannot be cut in front of {layer_name}: nothing goes in there, or "
@@ -210,6 +214,8 @@ class Views(keras.utils.PyDataset):
                 f"views of shape {', '.join(map(str, shapes)) or 'none'} for {len(self.labels)} "
                 "labels: pass at least one view, all of the same pictures in the same order"
             )
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}: pass at least 1 picture a step")
         self.batch_size = batch_size
         self._random = np.random.default_rng(seed)
         self.on_epoch_end()

@@ -54,7 +54,7 @@ NOWHERE = Path("no/such/place.zip")
 NAN = float("nan")
 TINY = {"train": 1, "validation": 1, "test": 1}
 IMAGES = np.zeros((4, 8, 8, 3), np.uint8)
-SPLIT = datasets.Split(IMAGES, np.zeros(4, np.uint8), ("0",) * 4, ("cat", "dog"))
+SPLIT = datasets.Split(IMAGES, np.zeros(4, np.uint8), ("cat", "dog"), ("0",) * 4)
 SMALL = datasets.Pets(SPLIT, SPLIT, SPLIT, (), Path("pets"), "pets.zip")
 
 
@@ -73,6 +73,11 @@ class Networks:
             self._net = keras.Model(pictures_, x, name="net")
             self._net.compile("sgd", "binary_crossentropy")
         return self._net
+
+    @property
+    def doubled(self) -> keras.Model:
+        pictures_ = keras.Input((8, 8, 3))
+        return keras.Model(pictures_, 2 * pictures_)
 
     @property
     def base(self) -> keras.Model:
@@ -207,6 +212,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     ),
     (transfer.small_steps, lambda: transfer.small_steps(1e-4, 0), ("steps", "0")),
     (transfer.split, lambda: transfer.split(on.base, "x"), ("'x'", "block5")),
+    (facts.only_layers, lambda: facts.only_layers(on.doubled), ("multiply", "as a layer")),
     (freezing.freeze, lambda: freezing.freeze("base"), ("base", "layer")),
     (freezing.freeze, lambda: freezing.freeze(keras.Sequential()), ("not built", "keras.Input")),
     (freezing.unfreeze_from, lambda: freezing.unfreeze_from(on.base, "x"), ("'x'", "block5")),

@@ -233,6 +233,12 @@ def test_feature_maps_of_chosen_layers_in_order_of_depth(images: np.ndarray) -> 
     assert list(feature_maps(convnet(), images, ["second", "first"])) == ["first", "second"]
 
 
+def test_any_named_layer_will_do(images: np.ndarray) -> None:
+    model = keras.Sequential([keras.Input((8, 10, 3)), layers.Rescaling(0.5, name="half")])
+    found = feature_maps(model, images[:, :8, :10], ["half"])["half"]
+    np.testing.assert_allclose(found, 0.5 * images[:, :8, :10])
+
+
 def test_one_forward_pass_for_all_maps(images: np.ndarray) -> None:
     class Counting(layers.Layer):  # Keras is untyped.
         runs = 0

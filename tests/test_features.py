@@ -205,7 +205,9 @@ def plus_layer(amount: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ty
         "import keras\n\n\n"
         "class Plus(keras.layers.Layer):\n"
         "    def call(self, x):\n"
-        f"        return x + {amount}\n"
+        f"        return x + {amount}\n\n"
+        "    def compute_output_shape(self, shape):\n"
+        "        return shape\n"
     )
     monkeypatch.syspath_prepend(folder / str(amount))
     monkeypatch.delitem(sys.modules, "own_layer", raising=False)
@@ -220,6 +222,18 @@ def test_code_of_own_layers_is_part_of_the_key(
     for amount in (1, 2):
         layer = plus_layer(amount, tmp_path, monkeypatch)()
         network = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layer])
+        found = features.extract(images, network, cache=tmp_path / "cache")
+        np.testing.assert_array_equal(found, images.astype(np.float32) + amount)
+
+
+def test_code_of_own_layers_inside_others_is_part_of_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = some(2)
+    for amount in (1, 2):
+        wrapped = layers.TimeDistributed(plus_layer(amount, tmp_path, monkeypatch)())
+        inputs = keras.Input((SIZE, SIZE, 3))
+        network = keras.Model(inputs, wrapped(inputs))
         found = features.extract(images, network, cache=tmp_path / "cache")
         np.testing.assert_array_equal(found, images.astype(np.float32) + amount)
 

@@ -60,3 +60,15 @@ def test_frozen_model_is_refused() -> None:
     model.trainable = False
     with pytest.raises(ValueError, match="no trainable weight"):
         gradients(model, np.zeros((8, 3)), np.zeros((8, 2)), "mse")
+
+
+def test_weights_of_one_name_are_refused() -> None:
+    x = regression()[1]
+    parts = []
+    for name in ("one", "other"):
+        inputs = keras.Input((3,))
+        outputs = keras.layers.Dense(3, name="same")(inputs)
+        parts.append(keras.Model(inputs, outputs, name=name))
+    twice = keras.Sequential([keras.Input((3,)), *parts])
+    with pytest.raises(ValueError, match=r"more than one trainable weight called same/kernel"):
+        gradients(twice, x, np.zeros((8, 3)), "mse")

@@ -90,6 +90,16 @@ def test_fresh_wrapper_computes_what_the_layer_computes(kind: str) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_frozen_it_computes_the_same(kind: str) -> None:
+    wrapper, x = weight_normalized(kind)
+    wrapper.g.assign(np.array([0.5, 1, 2, 3], np.float32))
+    before = keras.ops.convert_to_numpy(wrapper(x))
+    wrapper.trainable = False
+    assert wrapper.trainable_weights == []
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(wrapper(x)), before)
+
+
 def test_output_is_equation_2() -> None:
     wrapper, x = weight_normalized("dense")
     rng = np.random.default_rng(4)

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from cvlab.restart import restart
 
@@ -73,3 +74,27 @@ def test_a_loss_that_keras_cannot_copy_is_no_obstacle() -> None:
     model.compile("sgd", lambda target, output: keras.ops.mean((target - output) ** 2))
     restart(model, 0)
     assert np.isfinite(model.fit(*data(), verbose=0).history["loss"][0])
+
+
+@pytest.mark.parametrize(
+    "optimizer", [keras.optimizers.Adagrad, keras.optimizers.Ftrl, keras.optimizers.Nadam]
+)
+def test_what_does_not_start_from_zero_is_refused(
+    optimizer: type[keras.optimizers.Optimizer],
+) -> None:
+    model = network()
+    model.compile(optimizer(0.01), "mse")
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=f"{optimizer.__name__} does not start from zero"):
+        restart(model, 1)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW", "Adamax", "Adadelta", "Lion"])
+def test_all_others_do_start_from_zero(name: str) -> None:
+    optimizer = getattr(keras.optimizers, name)(0.01)
+    optimizer.build(network().trainable_variables)
+    for variable in optimizer.variables:
+        if variable is not optimizer._learning_rate:
+            assert not np.any(keras.ops.convert_to_numpy(variable)), variable.path

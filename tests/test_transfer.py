@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from keras import layers
 from numpy.typing import NDArray
 
-from cvlab import features, freezing, transfer, zoo
+from cvlab import explain, facts, features, freezing, transfer, zoo
 
 Array = NDArray[np.float32]
 
@@ -329,3 +329,22 @@ def test_views_of_other_pictures_are_refused() -> None:
     for views, labels in (([], 3), ([one, other], 3), ([one], 4)):
         with pytest.raises(ValueError, match="all of the same pictures"):
             transfer.Views(views, np.zeros(labels), batch_size=2, seed=0)
+
+
+def test_views_refuse_an_empty_batch() -> None:
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        transfer.Views([np.zeros((3, 2))], np.zeros(3), batch_size=0, seed=0)
+
+
+def test_what_is_no_layer_is_refused_and_not_overlooked() -> None:
+    """An addition without a layer passes the boundary by, where only layers are looked at."""
+    pictures = x = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(3, 3, padding="same", name="low")(x)
+    x = keras.layers.Conv2D(3, 3, padding="same", name="high")(x + pictures)
+    base = keras.Model(pictures, x)
+    with pytest.raises(ValueError, match=r"uses add.* between its layers"):
+        transfer.split(base, "high")
+    with pytest.raises(ValueError, match=r"uses add.* between its layers"):
+        facts.depth(base)
+    with pytest.raises(ValueError, match=r"uses add.* between its layers"):
+        explain.cell_centers(base, "high", (8, 8))
