@@ -200,7 +200,7 @@ def _transform_function(
     """Compose and resample as one function, compiled where that pays.
 
     XLA fuses the whole computation into one loop over the output, several times as fast as the
-    same operations one by one. This is the only place that names a backend.
+    same operations one by one. Keras has no word for it but `compile`, so backends are named here.
     """
 
     def transform(images: Tensor, transforms: Transforms) -> Tensor:
@@ -383,8 +383,8 @@ def preview(image: Picture, layer: keras.layers.Layer, n: int) -> Picture:
     image = _one_picture(image)
     if n < 1:
         raise ValueError(f"preview was asked for n={n} versions. Pass n >= 1.")
-    versions = ops.convert_to_numpy(layer(np.repeat(image[None], n, axis=0), training=True))
-    return np.concatenate([image[None], versions.astype(image.dtype)])
+    versions = layer(np.repeat(image[None], n, axis=0), training=True)
+    return np.concatenate([image[None], _levels(versions, image.dtype)])
 
 
 def augment_all(
@@ -405,8 +405,17 @@ def augment_all(
     changed = np.empty_like(images, subok=False)
     for start in range(0, len(images), batch_size):
         batch = layer(np.asarray(images[start : start + batch_size]), training=True)
-        changed[start : start + batch_size] = ops.convert_to_numpy(batch)
+        changed[start : start + batch_size] = _levels(batch, images.dtype)
     return changed
+
+
+def _levels(pictures: Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """What a layer returned, in the dtype of the pictures: whole numbers are rounded, not cut."""
+    found = np.asarray(ops.convert_to_numpy(pictures))
+    if np.issubdtype(dtype, np.integer) and not np.issubdtype(found.dtype, np.integer):
+        limits = np.iinfo(dtype)
+        found = np.clip(np.rint(found), limits.min, limits.max)
+    return found.astype(dtype, copy=False)
 
 
 def sweep(
@@ -490,9 +499,9 @@ def _half_range(option: str, value: float, fits: Callable[[float], bool], allowe
 
 
 def _zoom_bounds(zoom_range: float | Sequence[float]) -> tuple[float, float]:
-    if isinstance(zoom_range, int | float):
-        low, high = 1.0 - zoom_range, 1.0 + zoom_range
-    elif len(zoom_range) == 2:
+    if isinstance(zoom_range, Real):
+        low, high = 1.0 - float(zoom_range), 1.0 + float(zoom_range)
+    elif isinstance(zoom_range, Sequence) and len(zoom_range) == 2:
         low, high = (float(bound) for bound in zoom_range)
     else:
         raise ValueError(f"zoom_range={zoom_range!r} is neither a number nor a pair (low, high).")

@@ -494,6 +494,7 @@ def test_saved_and_loaded_layer_draws_the_same(tmp_path: Path) -> None:
         ({"zoom_range": 1}, r"factors from 0.0 to 2.0"),
         ({"zoom_range": (1.2, 0.8)}, "low <= high"),
         ({"zoom_range": (1, 1, 1)}, "pair"),
+        ({"zoom_range": None}, "neither a number nor a pair"),
         ({"fill_mode": "mirror"}, "fill_mode='mirror'.*nearest, reflect, constant, wrap"),
         ({"interpolation": "cubic"}, "interpolation='cubic'.*bilinear, nearest"),
     ],
@@ -522,6 +523,24 @@ def test_fill_value_must_be_a_level_of_integer_pictures(fill_value: float) -> No
 
 
 # --- preview and sweep --------------------------------------------------------------------------
+
+
+def test_other_layers_are_rounded_and_not_wrapped() -> None:
+    class Shift(keras.layers.Layer):
+        def call(self, x: Any, training: bool = False) -> Any:
+            return keras.ops.cast(x, "float32") + np.array([-0.6, 0.4, 0.6, 300], "float32")
+
+    black = np.zeros((2, 2, 4), np.uint8)
+    expected = np.broadcast_to(np.array([0, 0, 1, 255], np.uint8), black.shape)
+    np.testing.assert_array_equal(preview(black, Shift(), 1)[1], expected)
+    np.testing.assert_array_equal(augment_all(black[None], Shift())[0], expected)
+    exact = augment_all(black[None].astype(np.float32), Shift())[0]
+    np.testing.assert_allclose(exact[0, 0], [-0.6, 0.4, 0.6, 300], rtol=1e-6)
+
+
+def test_zoom_takes_any_number() -> None:
+    quarter: Any = np.float32(0.25)
+    assert Augment(zoom_range=quarter).zoom_range == (0.75, 1.25)
 
 
 def test_preview_shows_the_original_first() -> None:
