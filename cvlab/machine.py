@@ -25,8 +25,8 @@ class Machine:
         system: Operating system and processor, for example `Linux x86_64`.
         cores: Processor cores this process may use.
         memory_gib: Memory in GiB this process may use, None if the system does not say.
-        gpus: Names of the graphics cards that the Keras backend can use; empty if there are none
-            or `check` was told not to ask.
+        gpus: Names of the graphics cards that the Keras backend can use; None if `check` was told
+            not to ask.
     """
 
     python: str
@@ -34,7 +34,7 @@ class Machine:
     system: str
     cores: int
     memory_gib: float | None
-    gpus: tuple[str, ...]
+    gpus: tuple[str, ...] | None
 
     @property
     def warnings(self) -> list[str]:
@@ -51,7 +51,7 @@ class Machine:
                 "comfortable. Close other programs and other notebooks, and keep to the quick "
                 "profile."
             )
-        if not self.gpus:
+        if self.gpus == ():
             found.append(
                 "No GPU: the profiles quick and laptop do not need one; the profile lecture would "
                 "take hours."
@@ -67,7 +67,7 @@ class Machine:
             "system": self.system,
             "cores": str(self.cores),
             "memory": memory,
-            "GPU": ", ".join(self.gpus) or "none",
+            "GPU": "not asked for" if self.gpus is None else ", ".join(self.gpus) or "none",
         }
         lines = [f"{name:10} {value}" for name, value in rows.items()]
         return "\n".join(lines + [f"Note: {warning}" for warning in self.warnings])
@@ -99,7 +99,7 @@ def check(*, gpu: bool = True) -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         cores=_cores(),
         memory_gib=_memory_gib(),
-        gpus=_gpus() if gpu else (),
+        gpus=_gpus() if gpu else None,
     )
 
 
@@ -189,4 +189,10 @@ def _gpus() -> tuple[str, ...]:
             str(tf.config.experimental.get_device_details(device).get("device_name", device.name))
             for device in tf.config.list_physical_devices("GPU")
         )
-    return tuple(name for name in keras.distribution.list_devices() if not name.startswith("cpu"))
+    if backend == "torch":
+        import torch  # noqa: PLC0415
+
+        return tuple(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count()))
+    if backend == "jax":
+        return tuple(n for n in keras.distribution.list_devices() if not n.startswith("cpu"))
+    return ()

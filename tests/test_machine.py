@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,7 +31,8 @@ def test_this_machine_passes() -> None:
 
 
 def test_floors_are_those_of_the_project() -> None:
-    project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    project = tomllib.loads(text)["project"]
     assert project["requires-python"].startswith(f">={'.'.join(map(str, machine.PYTHON))},")
     for name, floor in machine.PACKAGES.items():
         assert any(line.startswith(f"{name}>={floor},") for line in project["dependencies"])
@@ -73,6 +75,13 @@ def test_a_small_machine_gets_kind_warnings() -> None:
     assert text.count("Note:") == 3
 
 
+def test_who_did_not_ask_is_told_nothing_about_a_gpu() -> None:
+    unasked = machine.check(gpu=False)
+    assert unasked.gpus is None
+    assert not any("GPU" in warning for warning in unasked.warnings)
+    assert "GPU        not asked for" in unasked.report()
+
+
 def test_a_container_limit_counts(tmp_path: Path) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text(f"{2**30}\n")
@@ -93,6 +102,16 @@ def test_looking_without_the_gpu_is_quick() -> None:
 def test_gpus_are_what_the_backend_sees() -> None:
     tf = pytest.importorskip("tensorflow")
     assert len(machine._gpus()) == len(tf.config.list_physical_devices("GPU"))
+
+
+def test_a_backend_that_knows_no_devices_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On NumPy and PyTorch Keras has no `distribution`."""
+    monkeypatch.setattr("keras.backend.backend", lambda: "numpy")
+    assert machine._gpus() == ()
+    cuda = SimpleNamespace(device_count=lambda: 2, get_device_name=lambda n: f"card {n}")
+    monkeypatch.setattr("keras.backend.backend", lambda: "torch")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert machine._gpus() == ("card 0", "card 1")
 
 
 @pytest.mark.parametrize(
