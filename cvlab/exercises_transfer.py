@@ -1,4 +1,4 @@
-"""What is right in the exercises of notebooks 08 to 13, and the mistakes readers make there."""
+"""What is right in the exercises of notebooks 08, 12 and 13, and the mistakes readers make."""
 
 from itertools import product
 from math import ceil, comb, log, sqrt

@@ -78,7 +78,6 @@ def extract(
 def extract_views(
     images: ArrayLike,
     model: keras.Model,
-    layer: str | None = None,
     *,
     augment: Augment,
     views: int,
@@ -94,7 +93,6 @@ def extract_views(
     Args:
         images: Pictures (N, height, width, channels), as for `extract`.
         model: As for `extract`.
-        layer: As for `extract`.
         augment: The augmentation, with a seed. Its random state is left as it is.
         views: How many views of each picture, at least 1.
         cache: Cache folder; see `cvlab.storage.cache_root`.
@@ -111,7 +109,7 @@ def extract_views(
     pictures = _some(images)
     if views < 1:
         raise ValueError(f"{views} views of each picture were asked for: ask for 1 or more")
-    network = _up_to(model, layer)
+    network = _up_to(model, None)
     return list(_stored(pictures, network, _augmented(pictures, network, augment, views), cache))
 
 

@@ -316,7 +316,7 @@ def _children(layer: keras.Layer) -> list[keras.Layer]:
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
-def _opened(layer: keras.Layer, path: str = "") -> Iterator[tuple[str, keras.Layer]]:
+def _opened(layer: keras.Layer) -> Iterator[tuple[str, keras.Layer]]:
     """A layer under the path "", and after it all layers inside, in order, each once."""
     seen: set[keras.Layer] = set()
 
@@ -330,7 +330,7 @@ def _opened(layer: keras.Layer, path: str = "") -> Iterator[tuple[str, keras.Lay
                 name = child.name if times[child.name] == 1 else f"{child.name}#{times[child.name]}"
                 yield from visit(child, f"{path}/{name}".lstrip("/"))
 
-    return visit(layer, path)
+    return visit(layer, "")
 
 
 def _parent(path: str) -> str:

@@ -2,7 +2,7 @@
 
 A notebook has one parameter, the name of a profile; everything else it needs (picture size,
 epochs, seeds, the pretrained base) it reads from the `Profile` of that name. The same cells thus
-run in a minute on two cores (`quick`), on real photos without a GPU (`laptop`) and with the
+run in minutes on two cores (`quick`), on real photos without a GPU (`laptop`) and with the
 lecture's own settings (`lecture`).
 """
 

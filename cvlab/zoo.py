@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import keras
 from keras import layers
@@ -60,7 +60,7 @@ class Preprocessing(layers.Layer):
         mode: "caffe", "tf" or "torch", as in `keras.applications.imagenet_utils`.
     """
 
-    def __init__(self, mode: str, **kwargs: str) -> None:
+    def __init__(self, mode: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mode = mode
 

@@ -373,7 +373,6 @@ def kill_make(kills: int, seed: int = 0) -> Tally:
         seconds = time.monotonic() - start
         if status != 0:
             raise RuntimeError(f"make lectures fails undisturbed: {output}")
-        # `machine.json` and the like name the folder; what is compared does not.
         expected = run_state(undisturbed)
         for case in range(4 * kills):
             if tally.kills >= kills:

@@ -485,7 +485,6 @@ def test_weights_that_no_gradient_reaches() -> None:
     before = copies(model)
     fit(model)
     assert which_moved(model, before) == {"head"}
-    stuck = [w.path for w in model.weights if "head/bias" not in w.path]
     model = unconnected()
     with pytest.raises(RuntimeError, match=r"did not move: .*dead/bias.*dead/kernel.*head/kernel"):
         fit(model, freezing.Guard(model))
