@@ -1,7 +1,6 @@
 """What is right in the exercises of notebooks 00 to 03, and the mistakes readers make there."""
 
 from collections.abc import Callable
-from math import ceil
 from typing import Any, Final
 
 import numpy as np
@@ -82,11 +81,12 @@ _START: Final = (
 # 01: shapes, convolution, its gradient ----------------------------------------------------
 
 
-def _count_positions(size: int, kernel: int, stride: int, padding: str) -> int:
-    """By brute force: lay the window down until it no longer fits."""
-    if padding == "same":
-        return len(range(0, size, stride))
-    return len([start for start in range(0, size, stride) if start + kernel <= size])
+def _fewest_pixels(output: int, kernel: int, stride: int) -> int:
+    """By brute force: enlarge the picture until so many windows fit."""
+    size = kernel
+    while len(range(0, size - kernel + 1, stride)) < output:
+        size += 1
+    return size
 
 
 def _flat_convolutions(picture: Array, filters: Array, how: Any, **options: Any) -> Array:
@@ -121,36 +121,27 @@ def _nudged(incoming: Array, kernel: Array) -> Array:
 _BLOCKS: Final = (
     Exercise(
         number="01.1",
-        truth=_count_positions,
-        cases=(
-            (150, 3, 1, "valid"),
-            (150, 5, 2, "valid"),
-            (149, 3, 2, "same"),
-            (8, 3, 1, "same"),
-            (8, 3, 2, "same"),
-            (10, 4, 3, "valid"),
-        ),
-        why="Without padding the window must fit; with `same` only the stride counts.",
+        truth=_fewest_pixels,
+        cases=((148, 3, 1), (74, 2, 2), (73, 5, 2), (1, 3, 2), (3, 4, 3)),
+        why="The first window needs the kernel's pixels, and each further one a stride more.",
         mistakes=(
             Mistake(
-                "One position is missing without padding: a window of 3 fits on 3 pixels once, "
-                "not never.",
-                lambda n, k, s, p: ceil(n / s) if p == "same" else (n - k) // s,
+                "The first window has to be paid for, but not by a stride: try a feature map with "
+                "a single position.",
+                lambda output, kernel, stride: output * stride + kernel,
             ),
             Mistake(
-                "The stride does not shorten your output with `same`. `same` keeps the size for "
-                "stride 1 only.",
-                lambda n, k, s, p: n if p == "same" else (n - k) // s + 1,
+                "With so few pixels the last window hangs over the rim.",
+                lambda output, kernel, stride: output * stride,
             ),
             Mistake(
-                "A position at which the window hangs over the rim does not count without "
-                "padding: round the other way.",
-                lambda n, k, s, p: ceil(n / s) if p == "same" else ceil((n - k) / s) + 1,
+                "That is right for stride 1 only.",
+                lambda output, kernel, stride: output + kernel - 1,
             ),
             Mistake(
-                "With `same` a last position counts even if the stride does not come out even: "
-                "round the other way.",
-                lambda n, k, s, p: n // s if p == "same" else (n - k) // s + 1,
+                "So many pixels give this feature map, but so do fewer: the last stride need not "
+                "be complete.",
+                lambda output, kernel, stride: output * stride + kernel - 1,
             ),
         ),
     ),

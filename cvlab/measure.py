@@ -34,6 +34,13 @@ class Interval:
             f"({100 * self.low:.{digits}f} to {100 * self.high:.{digits}f} %)"
         )
 
+    def points(self, digits: int = 1) -> str:
+        """The difference of two shares as text, for example `-0.8 points (-1.7 to 0.1)`."""
+        return (
+            f"{100 * self.value:.{digits}f} points "
+            f"({100 * self.low:.{digits}f} to {100 * self.high:.{digits}f})"
+        )
+
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Interval:
     """Interval of an accuracy of `correct` out of `total` independent predictions.
@@ -66,20 +73,19 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Inter
     return Interval(share, max(0.0, min(center - half, share)), min(1.0, max(center + half, share)))
 
 
-def accuracy(predicted: ArrayLike, labels: ArrayLike, confidence: float = 0.95) -> Interval:
+def accuracy(predicted: ArrayLike, labels: ArrayLike) -> Interval:
     """Share of `predicted` classes equal to `labels`, with its Wilson interval.
 
     Args:
         predicted: Classes of any integer or boolean dtype, shape (N,) or (N, 1).
         labels: True classes, shape (N,) or (N, 1).
-        confidence: See `wilson_interval`.
 
     Raises:
         ValueError: If the two differ in length, or hold something else than classes.
     """
     _same_length(predicted, labels)
     hits = _classes("predicted", predicted) == _classes("labels", labels)
-    return wilson_interval(int(hits.sum()), hits.size, confidence)
+    return wilson_interval(int(hits.sum()), hits.size)
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:

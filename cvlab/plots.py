@@ -159,7 +159,8 @@ def photos(
     """Pictures side by side, each under its title.
 
     Args:
-        images: Pictures, shape (N, H, W, 3) or (N, H, W), uint8 or floats from 0 to 1.
+        images: Pictures in color, shape (N, H, W, 3), uint8 or floats from 0 to 1; or maps of any
+            range, shape (N, H, W), each drawn in gray from its own lowest to its highest value.
         titles: One short line a picture, or none.
         columns: Pictures in a row.
         size: Inches a picture.
@@ -200,32 +201,30 @@ def photos(
 def training_curves(
     history: Mapping[str, Sequence[float]],
     *,
-    metric: str = "accuracy",
     overfits_at: int | None = None,
     title: str = "",
 ) -> Figure:
     """Accuracy and loss against the epoch, training dashed with dots, validation solid.
 
     Args:
-        history: `History.history`: `metric`, `loss`, and both with the prefix `val_`.
-        metric: Name of the accuracy in `history`.
+        history: `History.history`: `accuracy`, `loss`, and both with the prefix `val_`.
         overfits_at: Epoch (from 1) to mark as the one where overfitting sets in.
         title: Figure title.
 
     Raises:
         ValueError: If one of the four curves is missing.
     """
-    curves = ["loss", "val_loss", metric, f"val_{metric}"]
+    curves = ["loss", "val_loss", "accuracy", "val_accuracy"]
     if missing := [name for name in curves if not len(history.get(name, ()))]:
         raise ValueError(
             f"history lacks {', '.join(missing)}: pass fit(..., validation_data=...).history of a "
-            f"model that was compiled with metrics=[{metric!r}]"
+            f"model that was compiled with metrics=['accuracy']"
         )
     epochs = np.arange(1, len(history["loss"]) + 1)
-    last = f"{history['val_' + metric][-1]:.0%}"
+    last = f"{history['val_accuracy'][-1]:.0%}"
     alt = f"Training and validation curves over {len(epochs)} epochs, validation ending at {last}"
     fig, axes = figure(1, 2, alt=f"{title}. {alt}" if title else alt)
-    for ax, key, label in zip(axes[0], (metric, "loss"), ("Accuracy", "Loss"), strict=True):
+    for ax, key, label in zip(axes[0], ("accuracy", "loss"), ("Accuracy", "Loss"), strict=True):
         ax.plot(epochs, history[key], ls="--", marker="o", color=ORANGE, label="training")
         ax.plot(epochs, history["val_" + key], ls="-", color=BLUE, label="validation")
         if overfits_at is not None:
@@ -234,7 +233,7 @@ def training_curves(
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1.0))
     axes[0, 1].set_ylim(bottom=0)
-    axes[0, 0].legend()
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     fig.suptitle(title, x=0.01, ha="left")
     return fig
 
@@ -320,7 +319,6 @@ def truth_table(
     cells: Mapping[str, Mapping[str, str]],
     *,
     marked: Sequence[str] = (),
-    width: float = 7.5,
     alt: str,
 ) -> Figure:
     """Words in a grid: one row a case, one column a question, some words white on blue.
@@ -328,7 +326,6 @@ def truth_table(
     Args:
         cells: Words by column, by row.
         marked: Words to set apart.
-        width: Width in inches.
         alt: See `figure`; the words themselves are added to it.
 
     Raises:
@@ -344,7 +341,7 @@ def truth_table(
         f"{case} – {', '.join(f'{question}: {word}' for question, word in row.items())}"
         for case, row in cells.items()
     )
-    fig, axes = figure(width=width, height=0.4 + 0.36 * len(cells), alt=f"{alt}. {words}")
+    fig, axes = figure(height=0.4 + 0.36 * len(cells), alt=f"{alt}. {words}")
     ax: Axes = axes[0, 0]
     for row, answers in enumerate(cells.values()):
         for column, word in enumerate(answers.values()):
@@ -367,9 +364,7 @@ def matrices(
     arrays: Sequence[ArrayLike] | NDArray[Any],
     titles: Sequence[str] = (),
     *,
-    columns: int = 6,
     size: float = 1.3,
-    limit: float | None = None,
     alt: str,
 ) -> Figure:
     """Small matrices of signed numbers side by side: blue below zero, white at it, red above.
@@ -379,9 +374,7 @@ def matrices(
     Args:
         arrays: Matrices, each of shape (H, W).
         titles: One short line a matrix, or none.
-        columns: Matrices in a row.
         size: Inches a matrix.
-        limit: Value at which the colors end; by default each matrix's largest magnitude.
         alt: See `figure`.
 
     Raises:
@@ -392,8 +385,7 @@ def matrices(
         raise ValueError("matrices() got no arrays: pass at least one of shape (H, W)")
     if titles and len(titles) != len(stack):
         raise ValueError(f"{len(titles)} titles for {len(stack)} matrices: give one each, or none")
-    _check_columns(columns)
-    columns = min(columns, len(stack))
+    columns = min(6, len(stack))
     rows = -(-len(stack) // columns)
     height = rows * (size + (0.3 if titles else 0.05))
     fig, axes = figure(rows, columns, width=columns * size, height=height, alt=alt)
@@ -402,7 +394,7 @@ def matrices(
         if index >= len(stack):
             continue
         matrix = stack[index]
-        most = limit or np.abs(matrix).max() or 1.0
+        most = np.abs(matrix).max() or 1.0
         ax.imshow(matrix, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
         if titles:
             ax.set_title(titles[index], loc="center", fontsize=8)

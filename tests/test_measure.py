@@ -25,6 +25,13 @@ def test_wilson_by_hand() -> None:
     assert measure.wilson_interval(0, 10).high == pytest.approx(z**2 / (10 + z**2))
 
 
+def test_intervals_as_text() -> None:
+    interval = measure.Interval(-0.0083, -0.0174, 0.001)
+    assert interval.points() == "-0.8 points (-1.7 to 0.1)"
+    assert interval.points(2) == "-0.83 points (-1.74 to 0.10)"
+    assert measure.Interval(0.717, 0.688, 0.744).percent() == "71.7 % (68.8 to 74.4 %)"
+
+
 @pytest.mark.parametrize(("correct", "total"), [(1, 0), (-1, 5), (6, 5)])
 def test_wilson_refuses_impossible_counts(correct: int, total: int) -> None:
     with pytest.raises(ValueError, match="no accuracy"):
