@@ -6,6 +6,7 @@ run in minutes on two cores (`quick`), on real photos without a GPU (`laptop`) a
 lecture's own settings (`lecture`).
 """
 
+import os
 from dataclasses import dataclass
 
 
@@ -98,6 +99,14 @@ class Profile:
     tuning_epochs: int = 100
     tuning_learning_rate: float = 1e-5
     tuning_schedule: bool = False
+
+    @property
+    def chosen_base(self) -> str:
+        """The base that runs: `base`, or the one that `CVLAB_BASE` (`make ... BASE=`) names.
+
+        The embedded base of `quick` stays, whatever the environment says.
+        """
+        return self.base if self.base == "toy" else os.environ.get("CVLAB_BASE") or self.base
 
     @property
     def per_class(self) -> dict[str, int]:

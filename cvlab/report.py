@@ -38,8 +38,7 @@ def build(folder: Path, notebooks: Sequence[Path]) -> Path:
     Raises:
         FileNotFoundError: If no notebook has run there.
     """
-    load(folder)
-    note_machine(folder)
+    note_machine(folder, load(folder).profile)
     run = load(folder)
     titles = {path.stem: title_of(nbformat.read(path, as_version=4)) for path in notebooks}
     # Not those of notebooks that have another name by now.
@@ -97,7 +96,7 @@ def report(run: Run, titles: Mapping[str, str]) -> str:
         _claims_table(run, titles),
         "<h2>The notebooks</h2>",
         _notebooks_table(run, titles),
-        "<h2>The machine</h2>",
+        "<h2>The machine and the base</h2>",
         _facts(run.facts),
     ]
     return page(f"cvlab: report of the profile {run.profile}", "\n".join(parts))

@@ -29,7 +29,7 @@ class Run:
         profile: Its profile.
         records: How each notebook ended, by its name; notebooks that did not run are left out.
         findings: What was measured, by claim id.
-        facts: The machine, one fact by its name.
+        facts: The machine and the pretrained base, one fact by its name.
     """
 
     folder: Path
@@ -86,8 +86,13 @@ def load(folder: Path) -> Run:
     )
 
 
-def note_machine(folder: Path) -> None:
-    """Write down on which machine a run was made, unless that is known and nothing ran since."""
+def note_machine(folder: Path, profile: str) -> None:
+    """Write down where and on which base a run was made, unless it is known and nothing ran since.
+
+    Args:
+        folder: The run's folder, with at least one record.
+        profile: The run's profile.
+    """
     records = folder / "records"
     target = records / "machine.json"
     newest = max(file.stat().st_mtime for file in records.glob("*.json") if file != target)
@@ -103,6 +108,7 @@ def note_machine(folder: Path) -> None:
         "Graphics card": ", ".join(found.gpus or ()) or "none",
         "Python": found.python,
         **{name: version or "not installed" for name, version in found.packages.items()},
+        "Pretrained base": profiles.get(profile).chosen_base,
     }
     target.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 

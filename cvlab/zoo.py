@@ -237,8 +237,8 @@ def base_for(profile: Profile, image_size: int | None = None) -> keras.Model:
     size = image_size or profile.base_image_size
     if profile.base == "toy":
         return load_base("toy", size)
-    name = os.environ.get("CVLAB_BASE") or profile.base
-    return load_base(name, size, os.environ.get("CVLAB_WEIGHTS") or "pretrained")
+    weights = os.environ.get("CVLAB_WEIGHTS") or "pretrained"
+    return load_base(profile.chosen_base, size, weights)
 
 
 def parse_base(name: str) -> tuple[str, dict[str, float]]:

@@ -26,6 +26,14 @@ def test_only_quick_needs_no_photos() -> None:
     assert sources == {"quick": "toypets", "laptop": "photos", "lecture": "photos"}
 
 
+def test_another_base_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CVLAB_BASE", raising=False)
+    assert profiles.get("lecture").chosen_base == "VGG16"
+    monkeypatch.setenv("CVLAB_BASE", "MobileNet(alpha=0.5)")
+    assert profiles.get("lecture").chosen_base == "MobileNet(alpha=0.5)"
+    assert profiles.get("quick").chosen_base == "toy"
+
+
 def test_unknown_profile_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="quick, laptop, lecture"):
         profiles.get("fast")

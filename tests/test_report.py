@@ -161,12 +161,15 @@ def test_the_machine_is_asked_when_something_ran_since(
         return facts
 
     monkeypatch.setattr(machine, "check", check)
-    runs.note_machine(quick)
+    monkeypatch.setenv("CVLAB_BASE", "VGG19")  # which is not for the quick profile
+    runs.note_machine(quick, "quick")
     assert asked == []
     (quick / "records/machine.json").unlink()
-    runs.note_machine(quick)
+    runs.note_machine(quick, "quick")
     assert len(asked) == 1
-    assert json.loads((quick / "records/machine.json").read_text())["Graphics card"] == "none"
+    noted = json.loads((quick / "records/machine.json").read_text())
+    assert noted["Graphics card"] == "none"
+    assert noted["Pretrained base"] == "toy"
 
 
 def test_two_runs_are_laid_side_by_side(
