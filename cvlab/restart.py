@@ -16,8 +16,8 @@ def restart(model: keras.Model, seed: int) -> None:
     """Give a compiled model fresh initial weights and forget what its optimizer remembers.
 
     Afterwards the global random state is that of `seed` too, so the order in which `fit` shuffles
-    the pictures belongs to the seed as well. (On JAX, all but the very first `fit` of a model: that
-    one shuffles once more to learn the shapes.)
+    the pictures belongs to the seed as well. (On JAX and PyTorch, all but the very first `fit` of a
+    model: that one shuffles once more to learn the shapes.)
 
     Args:
         model: A built model whose layers Keras can clone (`keras.models.clone_model`). Layers
