@@ -9,5 +9,8 @@ import os
 # TensorFlow's C++ start-up messages (oneDNN, CPU features, missing CUDA drivers) would end up in
 # every executed notebook. They must be silenced before TensorFlow is imported, hence here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# oneDNN's convolutions, which TensorFlow takes by itself only where the processor has AVX-512. The
+# Makefile says the same for notebooks that import Keras first.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"

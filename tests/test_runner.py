@@ -237,6 +237,14 @@ def test_notebooks_are_compared_each_with_its_part_of_the_cores(project: Path) -
     assert make(project, "nbval", "-j2").returncode == 0
 
 
+def test_onednn_is_on_unless_the_user_says_otherwise(project: Path) -> None:
+    # nbval's kernel imports Keras before anything of the course could set the variable.
+    look = "import os\nassert os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1'"
+    write(project / "lectures/01_a.ipynb", look)
+    assert make(project, "nbval/01_a").returncode == 0
+    assert make(project, "nbval/01_a", "TF_ENABLE_ONEDNN_OPTS=0").returncode != 0
+
+
 def test_two_runs_are_compared_but_for_their_clock(project: Path, tmp_path: Path) -> None:
     runs = [tmp_path / "first", tmp_path / "second"]
     write(project / "lectures/01_a.ipynb", "import os\nprint(os.environ['CVLAB_CACHE'])")
