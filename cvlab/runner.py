@@ -140,52 +140,42 @@ def _execute(source: Path, target: Path, profile: str) -> Record:
 
     start = time.monotonic()
     try:
+        cell, problem = _run(source, partial, profile)
+        verdict = "failed" if problem else "passed"
+        record = Record(name, profile, time.monotonic() - start, verdict, cell, problem, _now())
+        # In this order: a target is never there without its record, or Make would take the
+        # notebook for done and the table would miss it for good.
+        record.save(folder)
+        if partial.exists():  # a kernel may die before anything is written
+            partial.replace(failed if problem else target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return record
+
+
+def _run(source: Path, executed: Path, profile: str) -> tuple[int, str]:
+    """The number of the cell that failed and what it said; 0 and an empty string if none did."""
+    try:
         papermill.execute_notebook(
             str(source),
-            str(partial),
+            str(executed),
             parameters={"PROFILE": profile},
             kernel_name=KERNEL,
             cwd=str(source.parent),
-            progress_bar={"desc": name, "leave": False},
+            progress_bar={"desc": source.stem, "leave": False},
         )
     except PapermillExecutionError as error:
         # papermill counts the cells of the executed notebook, where it has put one or two of its
         # own in front; the reader looks for the cell in the source.
-        cell = _source_cell(source, error.source)
         first_line = next((line for line in error.source.splitlines() if line.strip()), "")
-        record = Record(
-            name,
-            profile,
-            time.monotonic() - start,
-            "failed",
-            cell,
-            f"{first_line.strip()} -> {error.ename}: {error.evalue}",
-            _now(),
-        )
-        record.save(folder)
-        partial.replace(failed)
+        problem = f"{first_line.strip()} -> {error.ename}: {error.evalue}"
+        return _source_cell(source, error.source), problem
     except DeadKernelError:
-        record = Record(
-            name,
-            profile,
-            time.monotonic() - start,
-            "failed",
-            error="the kernel died, most likely for want of memory: close other programs and "
-            "notebooks, and run without -j",
-            finished=_now(),
+        return 0, (
+            "the kernel died, most likely for want of memory: close other programs and notebooks, "
+            "and run without -j"
         )
-        record.save(folder)
-        if partial.exists():
-            partial.replace(failed)
-    else:
-        record = Record(name, profile, time.monotonic() - start, "passed", finished=_now())
-        # In this order: a target is never there without its record, or Make would take the
-        # notebook for done and the table would miss it for good.
-        record.save(folder)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return record
+    return 0, ""
 
 
 def _now() -> str:
