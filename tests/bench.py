@@ -210,6 +210,8 @@ def facts() -> dict[str, str]:
         "processor": names[0] if names else platform.machine(),
         "cores": str(machine.check(gpu=False).cores),
         "bfloat16": "yes" if machine.multiplies_bfloat16() else "no",
+        # For both sides of every comparison: see cvlab/__init__.py.
+        "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "on",
         "load before": load,
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
