@@ -13,11 +13,15 @@ given = $(if $(filter undefined,$(origin $(1))),$(value CVLAB_$(1)),$(value $(1)
 # Set GPU=1 once, at set-up, to install the CUDA libraries as well.
 GPU ?=
 
-# What Keras runs on in `make test`. JAX gets an environment of its own.
-BACKEND ?= tensorflow
-ifneq ($(words $(value BACKEND))$(filter tensorflow jax,$(value BACKEND)),1$(strip $(value BACKEND)))
-$(error The tests run on BACKEND=tensorflow or BACKEND=jax, not on '$(value BACKEND)')
+# What Keras runs on, in tests and notebooks: BACKEND, or else KERAS_BACKEND. JAX gets an environment of
+# its own; PyTorch is the user's to install into .venv.
+ifeq ($(origin BACKEND),undefined)
+BACKEND := $(or $(value KERAS_BACKEND),tensorflow)
 endif
+ifneq ($(words $(value BACKEND))$(filter tensorflow jax torch,$(value BACKEND)),1$(strip $(value BACKEND)))
+$(error The course runs on BACKEND=tensorflow, jax or torch, not on '$(value BACKEND)')
+endif
+export KERAS_BACKEND := $(BACKEND)
 JAX := $(filter jax,$(BACKEND))
 
 SHELL := /bin/bash
@@ -54,7 +58,8 @@ export PYTHONUTF8 := 1
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 	@echo
-	@echo "make lectures takes PROFILE=quick|laptop|lecture, PHOTOS=path, BASE=name, WEIGHTS=path and -j2."
+	@echo "make lectures takes PROFILE=quick|laptop|lecture, PHOTOS=path, BASE=name, WEIGHTS=path,"
+	@echo "BACKEND=tensorflow|jax|torch and -j2."
 
 setup: $(READY) ## install everything into .venv (GPU=1: with CUDA libraries)
 
@@ -87,15 +92,16 @@ jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 share = $(if $(jobs),cores=$$(( $$(getconf _NPROCESSORS_ONLN) / $(jobs) )); test $$cores -gt 0 || cores=1; export TF_NUM_INTRAOP_THREADS=$$cores OMP_NUM_THREADS=$$cores;)
 
 ifndef CHECKED
-# Holds what the last run was made from: paths of photos and weights, the base, checksums of the
-# package and of each notebook. Where one of them is another now, what was made from it is taken away, since
-# times alone would lie after the clock was set back. Asked once, when the run begins (CHECKED).
+# Holds what the last run was made from: paths of photos and weights, the base, the backend, checksums
+# of the package and of each notebook. Where one of them is another now, what was made from it is
+# taken away, since times alone would lie after the clock was set back. Asked once, when the run begins
+# (CHECKED).
 $(OUT)/.inputs: FORCE
 	@for path in "$$CVLAB_PHOTOS" "$$CVLAB_WEIGHTS"; do \
 	  test -z "$$path" -o -e "$$path" || { echo "There is nothing at $$path: check PHOTOS= and WEIGHTS=." >&2; exit 2; }; \
 	done
 	@mkdir -p $(OUT)
-	@inputs="photos=$$CVLAB_PHOTOS base=$$CVLAB_BASE weights=$$CVLAB_WEIGHTS package=$$(cat $(PACKAGE) | cksum)"; \
+	@inputs="photos=$$CVLAB_PHOTOS base=$$CVLAB_BASE weights=$$CVLAB_WEIGHTS backend=$$KERAS_BACKEND package=$$(cat $(PACKAGE) | cksum)"; \
 	echo "$$inputs" | cmp -s - $@ || { rm -f $(EXECUTED); echo "$$inputs" > $@; }
 	@mkdir -p $(OUT)/.sums
 	@for source in $(SOURCES); do \
@@ -123,9 +129,9 @@ student: $(READY) ## copies without solutions and outputs, for students, in buil
 	@rm -rf build/student
 	@$(PY) -m cvlab.student build/student $(SOURCES)
 
-ifdef JAX
+ifneq ($(BACKEND),tensorflow)
 test: $(READY)
-	KERAS_BACKEND=jax $(PY) -m pytest
+	$(PY) -m pytest
 else
 test: $(READY) ## unit tests, lint, types, then every notebook against its committed outputs
 	$(PY) -m pytest

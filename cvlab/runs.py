@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ class Run:
         profile: Its profile.
         records: How each notebook ended, by its name; notebooks that did not run are left out.
         findings: What was measured, by claim id.
-        facts: The machine and the pretrained base, one fact by its name.
+        facts: The machine, what Keras ran on and the pretrained base, one fact by its name.
     """
 
     folder: Path
@@ -87,7 +88,7 @@ def load(folder: Path) -> Run:
 
 
 def note_machine(folder: Path, profile: str) -> None:
-    """Write down where and on which base a run was made, unless it is known and nothing ran since.
+    """Write down on what machine, backend and base a run was made, unless nothing ran since.
 
     Args:
         folder: The run's folder, with at least one record.
@@ -108,6 +109,8 @@ def note_machine(folder: Path, profile: str) -> None:
         "Graphics card": ", ".join(found.gpus or ()) or "none",
         "Python": found.python,
         **{name: version or "not installed" for name, version in found.packages.items()},
+        # `make` names it. Keras itself is not asked, for it would have to be imported.
+        "Keras runs on": os.environ.get("KERAS_BACKEND") or "what its settings say",
         "Pretrained base": profiles.get(profile).chosen_base,
     }
     target.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

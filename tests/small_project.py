@@ -45,7 +45,7 @@ def write(path: Path, *code: str) -> Path:
 
 def environment() -> dict[str, str]:
     """This process's, without Make's and the course's variables: `make test` sets both."""
-    foreign = ("MAKE", "MFLAGS", "CVLAB_", "BACKEND", "TF_NUM_", "TF_ENABLE_", "OMP_")
+    foreign = ("MAKE", "MFLAGS", "CVLAB_", "BACKEND", "KERAS_", "TF_NUM_", "TF_ENABLE_", "OMP_")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     return inherited | {"PYTHONPATH": str(PROJECT), "JUPYTER_PREFER_ENV_PATH": "1"}
 

@@ -162,6 +162,7 @@ def test_the_machine_is_asked_when_something_ran_since(
 
     monkeypatch.setattr(machine, "check", check)
     monkeypatch.setenv("CVLAB_BASE", "VGG19")  # which is not for the quick profile
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
     runs.note_machine(quick, "quick")
     assert asked == []
     (quick / "records/machine.json").unlink()
@@ -170,6 +171,7 @@ def test_the_machine_is_asked_when_something_ran_since(
     noted = json.loads((quick / "records/machine.json").read_text())
     assert noted["Graphics card"] == "none"
     assert noted["Pretrained base"] == "toy"
+    assert noted["Keras runs on"] == "torch"
 
 
 def test_two_runs_are_laid_side_by_side(

@@ -237,6 +237,22 @@ def test_notebooks_are_compared_each_with_its_part_of_the_cores(project: Path) -
     assert make(project, "nbval", "-j2").returncode == 0
 
 
+def test_notebooks_run_on_the_backend_that_is_asked_for(project: Path) -> None:
+    write(project / "lectures/01_a.ipynb", "import os\nprint(os.environ['KERAS_BACKEND'])")
+    (project / ".venv").rename(project / ".venv-jax")
+    (project / ".venv").symlink_to(".venv-jax")
+    for lock in ("requirements-jax.lock", ".venv-jax/.ready-requirements-jax.lock"):
+        (project / lock).touch()
+    executed = project / "build/quick/01_a.ipynb"
+    for arguments, backend in (
+        ((), "tensorflow"),
+        (("BACKEND=torch",), "torch"),
+        (("KERAS_BACKEND=jax",), "jax"),
+    ):
+        assert make(project, "lectures", *arguments).returncode == 0
+        assert printed(executed).strip() == backend, "it ran before, on another"
+
+
 def test_onednn_is_on_unless_the_user_says_otherwise(project: Path) -> None:
     # nbval's kernel imports Keras before anything of the course could set the variable.
     look = "import os\nassert os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1'"
@@ -322,7 +338,7 @@ def test_make_resumes_after_an_interruption(project: Path) -> None:
     ("arguments", "message"),
     [
         (("lectures", "PROFILE=fast"), "There is no profile 'fast'"),
-        (("test", "BACKEND=paper"), "BACKEND=tensorflow or BACKEND=jax, not on 'paper'"),
+        (("test", "BACKEND=paper"), "BACKEND=tensorflow, jax or torch, not on 'paper'"),
         (("lectures", "PHOTOS=nowhere.zip"), "nowhere.zip: check PHOTOS="),
         (("compare", "A=build/quick"), "Name two runs"),
         (("record",), "No notebook has run in build/quick"),
