@@ -89,10 +89,10 @@ def accuracy(predicted: ArrayLike, labels: ArrayLike) -> Interval:
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Mean over seeds with Student's t interval.
+    """Mean over seeds, or other independent values, with Student's t interval.
 
     Args:
-        values: One figure a seed, at least two.
+        values: One figure a seed, or one a picture, at least two.
         confidence: Share of such intervals that contain the true mean.
 
     Raises:
