@@ -89,7 +89,8 @@ $(OUT)/%.ipynb: lectures/%.ipynb $(PACKAGE) $(OUT)/.inputs | $(READY)
 
 # With -j2 two notebooks share the cores: each takes its part of them, instead of both taking all.
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
-share = $(if $(jobs),cores=$$(( $$(getconf _NPROCESSORS_ONLN) / $(jobs) )); test $$cores -gt 0 || cores=1; export TF_NUM_INTRAOP_THREADS=$$cores OMP_NUM_THREADS=$$cores;)
+share = $(if $(jobs),$(call part,$(jobs)))
+part = cores=$$(( $$(getconf _NPROCESSORS_ONLN) / $(1) )); test $$cores -gt 0 || cores=1; export TF_NUM_INTRAOP_THREADS=$$cores OMP_NUM_THREADS=$$cores;
 
 ifndef CHECKED
 # Holds what the last run was made from: paths of photos and weights, the base, the backend, checksums
@@ -129,12 +130,16 @@ student: $(READY) ## copies without solutions and outputs, for students, in buil
 	@rm -rf build/student
 	@$(PY) -m cvlab.student build/student $(SOURCES)
 
+# Two test files at a time, each on its part of the cores: the networks of tests are small. A file
+# stays in one process, for its tests share what they have trained.
+unit = $(call part,2) $(PY) -m pytest -n 2 --dist loadfile
+
 ifneq ($(BACKEND),tensorflow)
 test: $(READY)
-	$(PY) -m pytest
+	$(unit)
 else
 test: $(READY) ## unit tests, lint, types, then every notebook against its committed outputs
-	$(PY) -m pytest
+	$(unit)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy

@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is for a benchmark to say: on a busy machine each of them may be slow.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Read before any test changes the environment.
 _PHOTOS, _WEIGHTS = os.environ.get("CVLAB_PHOTOS"), os.environ.get("CVLAB_WEIGHTS")
@@ -23,3 +28,11 @@ def real_weights() -> Path:
     if not _WEIGHTS:
         pytest.skip("CVLAB_WEIGHTS (make test WEIGHTS=...) names no MobileNet-0.75 weights")
     return Path(_WEIGHTS)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and no photos but those a test names."""
+    monkeypatch.delenv("CVLAB_PHOTOS", raising=False)
+    monkeypatch.setenv("CVLAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
