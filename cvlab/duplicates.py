@@ -40,27 +40,15 @@ def fingerprint(picture: Image.Image) -> NDArray[np.uint64]:
         picture: Of any size and mode that Pillow turns into gray.
 
     Returns:
-        uint64 of shape (2, 4): 256 bits of the picture as it is, 256 of it mirrored.
+        uint64 of shape (2, 4): 256 bits of the picture as it is, 256 of it mirrored. Two pictures
+        are as near as the fewer bits by which the first row of one differs from a row of the other;
+        which of the two is asked matters little, where neighboring cells are equally light.
     """
     small = picture.convert("L").resize((_COLUMNS + 1, _ROWS), Image.Resampling.BOX)
     cells = np.asarray(small)
     both = [cells[:, 1:] > cells[:, :-1], cells[:, :-1] > cells[:, 1:]]
     bits = np.stack([both[0], both[1][:, ::-1]]).reshape(2, -1)
     return np.packbits(bits, axis=1).view(np.uint64)
-
-
-def distance(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> int:
-    """Count the bits by which two fingerprints differ, or one and the other's mirror image.
-
-    Args:
-        one: From `fingerprint`.
-        other: From `fingerprint`.
-
-    Returns:
-        0 to 256, the smaller of the two counts. The order of the two matters by a few bits at most,
-        where neighboring cells are equally light.
-    """
-    return int(np.bitwise_count(one ^ other[0]).sum(axis=1).min())
 
 
 def has_pattern(print_: NDArray[np.uint64]) -> bool:

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
+from cvlab.storage import DatasetError
+
 # No others: Pillow knows formats that start other programs (EPS) or are rarely tested.
 PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -116,6 +118,15 @@ def quiet_pillow() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         yield
+
+
+def check_image_size(image_size: int) -> None:
+    """Raise DatasetError if `image_size` is no height and width in pixels, from 1 to 4,096."""
+    if not isinstance(image_size, int) or not 0 < image_size <= 4096:
+        raise DatasetError(
+            f"image_size is {image_size!r}. It is the height and width of the pictures in pixels, "
+            "a whole number from 1 to 4,096; the lecture takes 150."
+        )
 
 
 def to_array(data: bytes, image_size: int) -> npt.NDArray[np.uint8]:

@@ -21,7 +21,7 @@ import keras
 import peers
 from keras import layers
 
-from cvlab import catalogue, datasets
+from cvlab import catalogue, datasets, sources, subsets
 
 SIZE, BATCH = peers.LECTURE_SIZE, peers.LECTURE_BATCH
 # Epochs of one call of `fit`, after the first epoch.
@@ -57,9 +57,9 @@ def main() -> None:
     options = parser.parse_args()
 
     source, cache = bench.source_of_pictures()
-    place = datasets.locate(source, image_size=SIZE, per_class=PER_CLASS, cache=cache)
+    place = sources.locate(source, image_size=SIZE, per_class=PER_CLASS, cache=cache)
     found_there = catalogue.find_pictures(place, cache=cache)
-    subset = datasets.make_subset(found_there, per_class=PER_CLASS, cache=cache)
+    subset = subsets.make_subset(found_there, per_class=PER_CLASS, cache=cache)
     train = subset.folder / "train"
 
     def ours(fresh: Path) -> Callable[[int], object]:

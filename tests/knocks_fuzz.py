@@ -31,7 +31,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from cvlab import datasets, pictures
+from cvlab import datasets, pictures, subsets
 from cvlab.catalogue import find_pictures
 from cvlab.pictures import BadPictureError
 from cvlab.storage import DatasetError
@@ -380,7 +380,7 @@ def try_archive(data: bytes, tally: Tally, name: str, folder: Path) -> None:
     watch.inside = str(cache)
     try:
         catalogue = find_pictures(source, cache=cache)
-        subset = datasets.make_subset(catalogue, per_class=COUNTS, cache=cache)
+        subset = subsets.make_subset(catalogue, per_class=COUNTS, cache=cache)
         pets = datasets.decode(subset, 8, cache=cache)
     except DatasetError as error:
         what = "" if str(error).strip() else "refused without a reason"
@@ -412,7 +412,7 @@ def try_subset(bad: list[tuple[str, bytes]], tally: Tally, folder: Path) -> None
     watch.inside = str(cache)
     try:
         catalogue = find_pictures(source, cache=cache)
-        subset = datasets.make_subset(catalogue, per_class=COUNTS, cache=cache)
+        subset = subsets.make_subset(catalogue, per_class=COUNTS, cache=cache)
         datasets.decode(subset, 8, cache=cache)
         if all(one.reason.strip() for one in subset.rejected):
             try_folder.used += 1

@@ -84,7 +84,7 @@ _PICTURES: Final = """
 import io, zipfile
 import numpy as np
 from PIL import Image
-from cvlab import datasets
+from cvlab import datasets, subsets
 from cvlab.catalogue import find_pictures
 counts = {"train": 75, "validation": 37, "test": 38}
 def archive(cache):
@@ -105,13 +105,13 @@ def archive(cache):
 SUBSET: Final = Work(
     "subset creation",
     _PICTURES,
-    "    datasets.make_subset(find_pictures(archive(cache)), per_class=counts, cache=cache)",
+    "    subsets.make_subset(find_pictures(archive(cache)), per_class=counts, cache=cache)",
     0.25,
 )
 DECODING: Final = Work(
     "decoding",
     _PICTURES,
-    SUBSET.work.replace("datasets.make_subset", "subset = datasets.make_subset")
+    SUBSET.work.replace("subsets.make_subset", "subset = subsets.make_subset")
     + "\n    datasets.decode(subset, 96, cache=cache)",
     0.2,
     prepared=SUBSET,

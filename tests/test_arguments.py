@@ -39,7 +39,9 @@ from cvlab import (
     restart,
     runner,
     runs,
+    sources,
     storage,
+    subsets,
     toypets,
     trained,
     transfer,
@@ -153,8 +155,8 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         ("seed", "-1"),
     ),
     (datasets.load_pets, lambda: datasets.load_pets(5, image_size=9), ("5", "path")),  # type: ignore[arg-type]
-    (datasets.locate, lambda: datasets.locate("microsoft", image_size=-1), ("image_size", "-1")),
-    (datasets.make_subset, lambda: datasets.make_subset("x.zip"), ("x.zip", "find_pictures")),  # type: ignore[arg-type]
+    (sources.locate, lambda: sources.locate("microsoft", image_size=-1), ("image_size", "-1")),
+    (subsets.make_subset, lambda: subsets.make_subset("x.zip"), ("x.zip", "find_pictures")),  # type: ignore[arg-type]
     (datasets.decode, lambda: datasets.decode("x", 32), ("subset", "make_subset")),  # type: ignore[arg-type]
     (catalogue.find_pictures, lambda: catalogue.find_pictures(NOWHERE), ("place.zip", "path")),
     (catalogue.find_pictures, lambda: catalogue.find_pictures(None), ("None", "path")),  # type: ignore[arg-type]
@@ -335,7 +337,11 @@ OTHERS = {
         ("check", "multiplies_bfloat16", "dtype_policy"), "takes a switch or a text"
     ),
     "normalization": {"standardize_gradient": "the gradient of standardize(), same arguments"},
-    "pictures": {"open_rgb": "of to_array()", "quiet_pillow": "takes nothing"},
+    "pictures": {
+        "open_rgb": "of to_array()",
+        "quiet_pillow": "takes nothing",
+        "check_image_size": "of sources and datasets",
+    },
     "plots": {
         "style": "takes nothing",
         "lines": "Matplotlib compares the lengths",
@@ -353,7 +359,12 @@ OTHERS = {
         ),
         "of the other modules; test_storage.py",
     ),
-    "toypets": {"zoo_kinds": "of pretrain", "write_pictures": "of datasets; test_toypets.py"},
+    "subsets": {
+        "table": "of subsets and datasets",
+        **dict.fromkeys(("checked_per_class", "check_seed"), "of make_subset() and locate()"),
+    },
+    "threads": {"in_threads": "takes a function"},
+    "toypets": {"zoo_kinds": "of pretrain", "write_pictures": "of sources; test_toypets.py"},
     "transfer": dict.fromkeys(
         ("dense_head", "pooled_head", "last_block"), "Keras checks shape and share"
     ),

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 from numpy.typing import NDArray
@@ -202,7 +202,6 @@ shares = st.floats(-0.9, 0.9)
 factors = st.floats(0.1, 3)
 
 
-@settings(deadline=None)  # the first call starts the backend
 @given(
     rotation=angles,
     width_shift=shares,

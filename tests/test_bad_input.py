@@ -1,7 +1,7 @@
 """Pictures and archives that are damaged, odd, or meant to do harm.
 
 The long form is `tests/knocks_fuzz.py` (`make knocks`); some hundred cases of it run here. What is
-written by name in `test_archives.py` and `test_datasets.py` is not repeated.
+written by name in `test_archives.py`, `test_subsets.py` and `test_pictures.py` is not repeated.
 """
 
 import io
@@ -19,11 +19,11 @@ import pytest
 from knocks_fuzz import MAX_MEMORY, Watch
 from PIL import Image
 
-from cvlab import datasets, pictures
+from cvlab import pictures, subsets
 from cvlab.archives import ArchiveError, open_archive
 from cvlab.catalogue import find_pictures
-from cvlab.datasets import make_subset
 from cvlab.storage import DatasetError
+from cvlab.subsets import make_subset
 
 TINY = {"train": 2, "validation": 1, "test": 1}
 
@@ -138,7 +138,7 @@ def test_large_files_are_read_again_when_they_are_taken(
 ) -> None:
     catalogue = find_pictures(_archive(tmp_path / "a.zip"))
     kept = make_subset(catalogue, per_class=TINY, cache=tmp_path / "kept")
-    monkeypatch.setattr(datasets, "_FEW_BYTES", 10)
+    monkeypatch.setattr(subsets, "_FEW_BYTES", 10)
     again = make_subset(catalogue, per_class=TINY, cache=tmp_path / "again")
     assert again.splits == kept.splits
     for split, entries in again.splits.items():
@@ -153,15 +153,15 @@ def test_files_that_change_while_they_are_read(
     folder = tmp_path / "photos"
     with zipfile.ZipFile(_archive(tmp_path / "a.zip", spare=0)) as archive:
         archive.extractall(folder)
-    monkeypatch.setattr(datasets, "_FEW_BYTES", 10)
-    looked_at = datasets._checked
+    monkeypatch.setattr(subsets, "_FEW_BYTES", 10)
+    looked_at = subsets._checked
 
     def changed(read: object, picture: object) -> object:
         found = looked_at(read, picture)  # type: ignore[arg-type]
         (folder / found.picture.name).write_bytes(_photo(999))
         return found
 
-    monkeypatch.setattr(datasets, "_checked", changed)
+    monkeypatch.setattr(subsets, "_checked", changed)
     with pytest.raises(DatasetError, match=r"cat\.0\.png was changed while it was read"):
         make_subset(find_pictures(folder), per_class=TINY, cache=tmp_path / "cache")
 

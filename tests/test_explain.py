@@ -319,7 +319,7 @@ def square_detector() -> keras.Model:
     return model
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(top=st.integers(0, 20 - SQUARE), left=st.integers(0, 24 - SQUARE), seed=st.integers(0, 99))
 def test_heat_is_where_the_square_is(
     square_detector: keras.Model, top: int, left: int, seed: int

@@ -153,9 +153,7 @@ def test_names_and_flags_do_not_matter_but_everything_else_does(
     assert len(files(tmp_path)) == 6
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 3 * SIZE * SIZE * 3 - 1), change=st.integers(1, 255))
 def test_one_other_pixel_is_another_picture(
     model: keras.Model, tmp_path: Path, place: int, change: int

@@ -41,7 +41,7 @@ def test_blanks_neither_count_nor_overwrite(blank: str) -> None:
     assert quiz.answers() == {2: "yes"}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_survives(text: str) -> None:
     quiz.path().unlink(missing_ok=True)

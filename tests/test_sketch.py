@@ -93,7 +93,7 @@ def test_frame_turns_clockwise_about_its_origin() -> None:
     assert frame.window((30, 0), 1) is None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0.15, 0.6), st.floats(0.15, 0.6), st.floats(0, 180), st.floats(0, 90))
 def test_ellipses_have_their_area(ru: float, rv: float, degrees: float, turn: float) -> None:
     painted = canvas()
@@ -101,7 +101,7 @@ def test_ellipses_have_their_area(ru: float, rv: float, degrees: float, turn: fl
     assert area(painted) == pytest.approx(math.pi * ru * rv, rel=0.03)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0.05, 0.2), st.floats(0.05, 0.2), st.floats(0, 360))
 def test_strokes_have_their_area(r0: float, r1: float, angle: float) -> None:
     painted = canvas()
@@ -110,7 +110,7 @@ def test_strokes_have_their_area(r0: float, r1: float, angle: float) -> None:
     assert area(painted) == pytest.approx(0.6 * (r0 + r1) + math.pi / 2 * (r0**2 + r1**2), rel=0.05)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0, 360), st.integers(3, 7), st.booleans())
 def test_polygons_have_their_area(angle: float, count: int, backwards: bool) -> None:
     corners = [around((0.1, 0), angle + 360 * k / count, 0.5) for k in range(count)]

@@ -259,7 +259,7 @@ def test_small_steps_of_the_lecture_stay_as_they_are() -> None:
 # --- Views -------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     count=st.integers(1, 40),
     kinds=st.integers(1, 4),
