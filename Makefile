@@ -130,9 +130,9 @@ student: $(READY) ## copies without solutions and outputs, for students, in buil
 	@rm -rf build/student
 	@$(PY) -m cvlab.student build/student $(SOURCES)
 
-# Two test files at a time, each on its part of the cores: the networks of tests are small. A file
-# stays in one process, for its tests share what they have trained.
-unit = $(call part,2) $(PY) -m pytest -n 2 --dist loadfile
+# Two tests at a time, each on its part of the cores: the networks of tests are small. Each process
+# has one half of the list, so that tests of a file share what it has trained, and helps with the other.
+unit = $(call part,2) $(PY) -m pytest -n 2 --dist worksteal
 
 ifneq ($(BACKEND),tensorflow)
 test: $(READY)

@@ -1,6 +1,10 @@
 """What several test files share: real photos and weights where the machine has them."""
 
+import ctypes
+import gc
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,29 @@ settings.load_profile("untimed")
 
 # Read before any test changes the environment.
 _PHOTOS, _WEIGHTS = os.environ.get("CVLAB_PHOTOS"), os.environ.get("CVLAB_WEIGHTS")
+
+
+def _let_networks_go() -> None:
+    if keras := sys.modules.get("keras"):
+        keras.utils.clear_session()
+        gc.collect()
+        # glibc keeps what was freed, unless it is asked; other C libraries are not.
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+            trim(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _networks_of_a_file() -> Iterator[None]:
+    """Networks leave the memory with their file: by themselves they would add up to gigabytes."""
+    yield
+    _let_networks_go()
+
+
+@pytest.fixture
+def large_network() -> Iterator[None]:
+    """For a test that builds a network of hundreds of megabytes: it leaves with the test."""
+    yield
+    _let_networks_go()
 
 
 @pytest.fixture(scope="session")

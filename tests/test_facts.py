@@ -23,6 +23,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.usefixtures("large_network")
 @pytest.mark.parametrize("name", facts.FOUNDATIONS)
 def test_foundations_cost_what_their_papers_say(name: str) -> None:
     depth, parameters, multiply_adds, tolerance = PUBLISHED[name]
