@@ -6,16 +6,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from small_photos import zip_of
 
 from cvlab import archives
 from cvlab.archives import ArchiveError, open_archive
-
-
-def write_zip(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return path
 
 
 def refused(path: Path) -> str:
@@ -26,7 +20,7 @@ def refused(path: Path) -> str:
 
 def test_an_honest_archive_opens(tmp_path: Path) -> None:
     members = {"train/cat.0.jpg": b"a", "readme[1].txt": b"b" * 5000, "MSR-LA - 3467.docx": b""}
-    with open_archive(write_zip(tmp_path / "a.zip", members, zipfile.ZIP_DEFLATED)) as archive:
+    with open_archive(zip_of(tmp_path / "a.zip", members, zipfile.ZIP_DEFLATED)) as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == members
 
 
@@ -45,7 +39,7 @@ def test_an_honest_archive_opens(tmp_path: Path) -> None:
     ],
 )
 def test_names_that_lead_elsewhere(tmp_path: Path, name: str, reason: str) -> None:
-    path = write_zip(tmp_path / "a.zip", {"train/cat.0.jpg": b"a", name: b"b"})
+    path = zip_of(tmp_path / "a.zip", {"train/cat.0.jpg": b"a", name: b"b"})
     message = refused(path)
     assert repr(name) in message
     assert reason in message
@@ -54,7 +48,7 @@ def test_names_that_lead_elsewhere(tmp_path: Path, name: str, reason: str) -> No
 
 def test_a_name_that_hides_behind_a_zero_byte(tmp_path: Path) -> None:
     # zipfile itself cuts the name at the zero byte and would show an innocent one.
-    path = write_zip(tmp_path / "a.zip", {"cat.jpg#../x": b"a"})
+    path = zip_of(tmp_path / "a.zip", {"cat.jpg#../x": b"a"})
     path.write_bytes(path.read_bytes().replace(b"cat.jpg#../x", b"cat.jpg\0../x"))
     assert "control characters" in refused(path)
 
@@ -88,19 +82,19 @@ def patch_central_directory(path: Path, offset: int, value: bytes) -> None:
 
 
 def test_encrypted_member(tmp_path: Path) -> None:
-    path = write_zip(tmp_path / "a.zip", {"cat.1.jpg": b"a"})
+    path = zip_of(tmp_path / "a.zip", {"cat.1.jpg": b"a"})
     patch_central_directory(path, 8, struct.pack("<H", 1))
     assert "'cat.1.jpg': it is encrypted" in refused(path)
 
 
 def test_unknown_compression(tmp_path: Path) -> None:
-    path = write_zip(tmp_path / "a.zip", {"cat.1.jpg": b"a"})
+    path = zip_of(tmp_path / "a.zip", {"cat.1.jpg": b"a"})
     patch_central_directory(path, 10, struct.pack("<H", 97))
     assert "'cat.1.jpg': its compression method 97" in refused(path)
 
 
 def test_absurd_declared_size(tmp_path: Path) -> None:
-    path = write_zip(tmp_path / "a.zip", {"cat.1.jpg": b"a"})
+    path = zip_of(tmp_path / "a.zip", {"cat.1.jpg": b"a"})
     patch_central_directory(path, 24, struct.pack("<I", 3_000_000_000))
     message = refused(path)
     assert "'cat.1.jpg': it claims 3.0 GB, more than 104.9 MB" in message
@@ -108,7 +102,7 @@ def test_absurd_declared_size(tmp_path: Path) -> None:
 
 def test_absurd_compression(tmp_path: Path) -> None:
     members = {"cat.1.jpg": b"fine", "cat.2.jpg": bytes(20_000_000)}
-    path = write_zip(tmp_path / "a.zip", members, zipfile.ZIP_DEFLATED)
+    path = zip_of(tmp_path / "a.zip", members, zipfile.ZIP_DEFLATED)
     message = refused(path)
     assert "'cat.2.jpg': it would grow from" in message
     assert "to 20.0 MB, more than 200 times" in message
@@ -116,7 +110,7 @@ def test_absurd_compression(tmp_path: Path) -> None:
 
 def test_what_is_read_is_bounded_by_the_declared_size(tmp_path: Path) -> None:
     """A member that unpacks to more than it declares is cut there and fails its CRC-32."""
-    path = write_zip(tmp_path / "a.zip", {"cat.1.jpg": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
+    path = zip_of(tmp_path / "a.zip", {"cat.1.jpg": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
     patch_central_directory(path, 24, struct.pack("<I", 1000))
     with open_archive(path) as archive, pytest.raises(zipfile.BadZipFile, match="CRC"):
         archive.read("cat.1.jpg")
@@ -133,7 +127,7 @@ def test_two_members_of_one_name(tmp_path: Path) -> None:
 def test_too_many_members_and_too_much_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_zip(tmp_path / "a.zip", {f"cat.{i}.jpg": b"12345" for i in range(11)})
+    path = zip_of(tmp_path / "a.zip", {f"cat.{i}.jpg": b"12345" for i in range(11)})
     monkeypatch.setattr(archives, "MAX_MEMBERS", 10)
     assert "has 11 members, more than 10" in refused(path)
     monkeypatch.setattr(archives, "MAX_MEMBERS", 11)
@@ -161,7 +155,7 @@ def test_no_zip_at_all(tmp_path: Path, content: bytes, says: str) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_cut_short(tmp_path: Path, share: float) -> None:
-    path = write_zip(tmp_path / "a.zip", {f"cat.{i}.jpg": bytes(500) for i in range(50)})
+    path = zip_of(tmp_path / "a.zip", {f"cat.{i}.jpg": bytes(500) for i in range(50)})
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
     assert "most likely cut short" in refused(path)

@@ -4,7 +4,6 @@ The long form is `tests/knocks_fuzz.py` (`make knocks`); some hundred cases of i
 written by name in `test_archives.py`, `test_subsets.py` and `test_pictures.py` is not repeated.
 """
 
-import io
 import json
 import os
 import subprocess
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from knocks_fuzz import MAX_MEMORY, Watch
 from PIL import Image
+from small_photos import encode, zip_of
 
 from cvlab import pictures, subsets
 from cvlab.archives import ArchiveError, open_archive
@@ -67,17 +67,16 @@ def test_the_watch_sees_what_is_written_elsewhere(tmp_path: Path) -> None:
 
 def _photo(seed: int) -> bytes:
     rough = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(rough).resize((24, 18)).save(stream, "PNG")
-    return stream.getvalue()
+    return encode(Image.fromarray(rough).resize((24, 18)), "PNG")
 
 
 def _archive(path: Path, method: int = zipfile.ZIP_STORED, spare: int = 1) -> Path:
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for label, kind in enumerate(("cat", "dog")):
-            for number in range(4 + spare):
-                archive.writestr(f"train/{kind}.{number}.png", _photo(100 * label + number))
-    return path
+    files = {
+        f"train/{kind}.{number}.png": _photo(100 * label + number)
+        for label, kind in enumerate(("cat", "dog"))
+        for number in range(4 + spare)
+    }
+    return zip_of(path, files, method)
 
 
 def test_member_without_a_name(tmp_path: Path) -> None:

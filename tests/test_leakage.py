@@ -3,7 +3,6 @@
 import hashlib
 import io
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
+from small_photos import encode, zip_of
 
 from cvlab import datasets, duplicates, sources
 from cvlab.catalogue import find_pictures
@@ -30,9 +30,7 @@ def scene(seed: int, size: int = 96) -> Image.Image:
 
 
 def jpeg(picture: Image.Image, quality: int = 90) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=quality)
-    return stream.getvalue()
+    return encode(picture, quality=quality)
 
 
 def again(data: bytes) -> Image.Image:
@@ -58,11 +56,8 @@ def scenes(cats: int = EACH + 2, dogs: int = EACH + 2) -> dict[str, bytes]:
 
 
 def subset_of(folder: Path, files: Mapping[str, bytes], name: str = "photos.zip") -> Subset:
-    path = folder / name
-    with zipfile.ZipFile(path, "w") as archive:
-        for file, data in files.items():
-            archive.writestr(file, data)
-    return make_subset(find_pictures(path), per_class=COUNTS, cache=folder / "cache")
+    catalogue = find_pictures(zip_of(folder / name, files))
+    return make_subset(catalogue, per_class=COUNTS, cache=folder / "cache")
 
 
 def chosen(subset: Subset, kind: str) -> dict[str, list[str]]:
@@ -253,11 +248,8 @@ def test_whatever_is_planted_nothing_is_in_two_splits(
     looks = {name: scene(number) for number, name in enumerate(names)}
     for place, of, how in plants:
         looks[names[place]] = COPIES[how](looks[names[of]])
-    path = base / "p.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in names:
-            if int(name.split(".")[1]) < EACH + spare:
-                archive.writestr(name, jpeg(looks[name]))
+    files = {n: jpeg(looks[n]) for n in names if int(n.split(".")[1]) < EACH + spare}
+    path = zip_of(base / "p.zip", files)
     try:
         subset = make_subset(find_pictures(path), per_class=COUNTS, seed=seed, cache=base / "c")
     except DatasetError as error:
