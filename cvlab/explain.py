@@ -121,6 +121,8 @@ def grad_cam(
     images: ArrayLike,
     layer_name: str | None = None,
     target: int | Sequence[int] | None = None,
+    *,
+    batch_size: int = 50,
 ) -> NDArray[np.float32]:
     """Where a feature map spoke for a class (Selvaraju et al. 2017, "Grad-CAM", ICCV).
 
@@ -129,11 +131,13 @@ def grad_cam(
 
     Args:
         model: A classifier that ends in one sigmoid unit, in softmax, or in logits.
-        images: Pictures as the model takes them, shape (N, H, W, channels), one batch.
+        images: Pictures as the model takes them, shape (N, H, W, channels), at least one.
         layer_name: Layer with the feature map; by default the last convolution. In a network of
             parallel branches name the layer that joins them.
         target: The class to explain, for all pictures or one each; by default the class the model
             predicts. With one output, class 1 is the logit and class 0 its negative.
+        batch_size: Pictures at a time: all feature maps of so many are in memory at once. It
+            does not change the heatmaps.
 
     Returns:
         Float32 (N, h, w) at the size of the feature map. Each heatmap is divided by its largest
@@ -142,8 +146,48 @@ def grad_cam(
 
     Raises:
         ValueError: If the layer's output is no feature map, the model does not end in logits of
-            classes, or there is no such class.
+            classes, there is no such class, or there are no pictures.
     """
+    pictures = np.asarray(images)
+    if not len(pictures) or batch_size < 1:
+        raise ValueError(
+            f"{len(pictures)} pictures, batch_size {batch_size}: Grad-CAM takes one picture or "
+            "more, and at least one at a time"
+        )
+    classes = _class_of_each(target, len(pictures))
+    return np.concatenate(
+        [
+            _grad_cam(
+                model,
+                pictures[start : start + batch_size],
+                layer_name,
+                None if classes is None else classes[start : start + batch_size],
+            )
+            for start in range(0, len(pictures), batch_size)
+        ]
+    )
+
+
+def _class_of_each(target: int | Sequence[int] | None, pictures: int) -> NDArray[Any] | None:
+    """The class to explain of each picture, shape (pictures,); None for the predicted one."""
+    if target is None:
+        return None
+    asked = np.asarray(target)
+    if asked.shape not in ((), (1,), (pictures,)):
+        raise ValueError(
+            f"target has the shape {asked.shape} for {pictures} pictures: pass one class, or "
+            "one for each picture"
+        )
+    return np.broadcast_to(asked, (pictures,))
+
+
+def _grad_cam(
+    model: keras.Model,
+    images: NDArray[Any],
+    layer_name: str | None,
+    target: NDArray[Any] | None,
+) -> NDArray[np.float32]:
+    """Heatmaps of one batch."""
     found = _layers(model)
     name = layer_name or list(_of_kind(found, _CONVOLUTIONS, model))[-1]
     watched = _named(found, name, model)
@@ -409,19 +453,13 @@ def _without_activation(name: str, layer: keras.Layer) -> Callable[..., Tensor]:
 
 
 def _directions(
-    prediction: NDArray[np.float32], last: keras.Layer, target: int | Iterable[int] | None
+    prediction: NDArray[np.float32], last: keras.Layer, target: NDArray[Any] | None
 ) -> NDArray[np.float32]:
     """Factor of each logit, shape (N, outputs), that makes the one to explain of them."""
-    batch, outputs = prediction.shape
+    outputs = prediction.shape[1]
     classes = max(outputs, 2)
     if target is not None:
-        asked = np.asarray(target)
-        if asked.shape not in ((), (1,), (batch,)):
-            raise ValueError(
-                f"target has the shape {asked.shape} for {batch} pictures: pass one class, or "
-                "one for each picture"
-            )
-        chosen = np.broadcast_to(asked, (batch,))
+        chosen = target
     elif outputs == 1:
         is_sigmoid = getattr(last, "activation", None) is keras.activations.sigmoid
         chosen = (prediction[:, 0] > (0.5 if is_sigmoid else 0)).astype(int)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keras import layers
 from scipy.signal import correlate2d
 
-from cvlab import plots
+from cvlab import explain, plots
 from cvlab.explain import cell_centers, feature_maps, filters, grad_cam, overlay
 
 SQUARE = 3  # pixels a side
@@ -91,6 +91,25 @@ def test_grad_cam_is_cam_for_several_classes(images: np.ndarray, activation: str
         np.testing.assert_allclose(grad_cam(model, images, target=label), expected, atol=1e-5)
     mixed = [cam(model, images[i : i + 1], np.eye(3)[i % 3])[0] for i in range(4)]
     np.testing.assert_allclose(grad_cam(model, images, target=[0, 1, 2, 0]), mixed, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 9])
+def test_grad_cam_takes_its_pictures_a_batch_at_a_time(
+    images: np.ndarray, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    model = cam_net(3, "softmax")
+    mixed = [cam(model, images[i : i + 1], np.eye(3)[i % 3])[0] for i in range(4)]
+    at_once = []
+    run = explain._run
+
+    def counting(model: keras.Model, pictures: np.ndarray) -> object:
+        at_once.append(len(pictures))
+        return run(model, pictures)
+
+    monkeypatch.setattr(explain, "_run", counting)
+    heat = grad_cam(model, images, target=[0, 1, 2, 0], batch_size=batch_size)
+    np.testing.assert_allclose(heat, mixed, atol=1e-5)
+    assert max(at_once) == min(batch_size, 4)
 
 
 def test_grad_cam_of_a_network_that_is_certain(images: np.ndarray) -> None:
@@ -493,6 +512,10 @@ def test_bad_requests_are_explained(images: np.ndarray) -> None:
         (lambda: grad_cam(model, images, "output"), "not a feature map"),
         (lambda: grad_cam(twice, images), "more than once"),
         (lambda: grad_cam(tanh, images), "ends in tanh"),
+        (lambda: grad_cam(model, images[:0]), "0 pictures"),
+        (lambda: grad_cam(model, images, batch_size=0), "at least one at a time"),
+        (lambda: grad_cam(model, images, target=[0, 1, 1]), "one for each picture"),
+        (lambda: grad_cam(model, images, target=[0, 1, 1], batch_size=3), "for 4 pictures"),
         (lambda: grad_cam(model, images, target=2), "classes are 0 to 1"),
         (lambda: grad_cam(model, images, target=-1), "classes are 0 to 1"),
         (lambda: grad_cam(keras.Sequential(model.layers[:4]), images), "needs a classifier"),
