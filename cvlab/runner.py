@@ -12,17 +12,20 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nbformat
 import papermill
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
@@ -156,14 +159,7 @@ def _execute(source: Path, target: Path, profile: str) -> Record:
 def _run(source: Path, executed: Path, profile: str) -> tuple[int, str]:
     """The number of the cell that failed and what it said; 0 and an empty string if none did."""
     try:
-        papermill.execute_notebook(
-            str(source),
-            str(executed),
-            parameters={"PROFILE": profile},
-            kernel_name=KERNEL,
-            cwd=str(source.parent),
-            progress_bar={"desc": source.stem, "leave": False},
-        )
+        _papermill(source, executed, {"PROFILE": profile})
     except PapermillExecutionError as error:
         # papermill counts the cells of the executed notebook, where it has put one or two of its
         # own in front; the reader looks for the cell in the source.
@@ -176,6 +172,41 @@ def _run(source: Path, executed: Path, profile: str) -> tuple[int, str]:
             "and run without -j"
         )
     return 0, ""
+
+
+def _papermill(source: Path, executed: Path, parameters: dict[str, str]) -> NotebookNode:
+    """Execute a notebook; its kernel's own messages are shown only if the kernel dies."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
+        try:
+            executed_notebook: NotebookNode = papermill.execute_notebook(
+                str(source),
+                str(executed),
+                parameters=parameters,
+                kernel_name=KERNEL,
+                kernel_manager_class=_kernel_that_writes_to(messages),
+                cwd=str(source.parent),
+                progress_bar={"desc": source.stem, "leave": False},
+            )
+        except DeadKernelError:
+            messages.seek(0)
+            shutil.copyfileobj(messages, sys.stderr)
+            raise
+    return executed_notebook
+
+
+def _kernel_that_writes_to(messages: IO[str]) -> type[AsyncKernelManager]:
+    """A manager of kernels whose standard error is a file.
+
+    What a cell writes reaches the notebook all the same. What TensorFlow's C++ code writes there
+    when it starts, past every setting of its own, would cut the progress bars to pieces.
+    """
+
+    class Manager(AsyncKernelManager):
+        # Asynchronous as in the class above, which likewise hides it from mypy.
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+            await super().start_kernel(stderr=messages, **options)
+
+    return Manager
 
 
 def _now() -> str:
@@ -253,13 +284,7 @@ def refresh(path: Path) -> float:
     partial = path.with_name(f".{path.stem}.partial.ipynb")
     start = time.monotonic()
     try:
-        executed = papermill.execute_notebook(
-            str(path),
-            str(partial),
-            kernel_name=KERNEL,
-            cwd=str(path.parent),
-            progress_bar={"desc": path.stem, "leave": False},
-        )
+        executed = _papermill(path, partial, {})
         nbformat.write(clean(executed), partial)
         partial.replace(path)
     finally:

@@ -63,6 +63,28 @@ def test_a_kernel_that_dies_leaves_a_record_and_the_outputs(tmp_path: Path) -> N
     assert problems[0].startswith("02_b: failed: the kernel died, most likely for want of memory")
 
 
+# What C++ code writes goes to the file descriptor, past Python's sys.stderr.
+PAST_PYTHON = "import os\nos.write(2, b'start-up message of a library\\n')\nprint('result')"
+
+
+def test_messages_from_below_python_do_not_cut_the_progress_bar(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "02_b.ipynb", PAST_PYTHON)
+    runner.execute(source, tmp_path / "out/02_b.ipynb", "quick")
+    runner.refresh(source)
+    assert "start-up message" not in capfd.readouterr().err
+    assert printed(tmp_path / "out/02_b.ipynb").splitlines()[-1] == "result"
+
+
+def test_they_are_shown_when_the_kernel_dies(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "02_b.ipynb", PAST_PYTHON, "os._exit(139)")
+    runner.execute(source, tmp_path / "out/02_b.ipynb", "quick")
+    assert "start-up message of a library" in capfd.readouterr().err
+
+
 def test_execute_refuses_a_missing_notebook_and_an_unknown_profile(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="There is no notebook"):
         runner.execute(tmp_path / "no.ipynb", tmp_path / "out/no.ipynb", "quick")
