@@ -27,6 +27,7 @@ class Machine:
         memory_gib: Memory in GiB this process may use, None if the system does not say.
         gpus: Names of the graphics cards that the Keras backend can use; None if `check` was told
             not to ask.
+        bfloat16: Whether the processor multiplies these numbers itself; see `multiplies_bfloat16`.
     """
 
     python: str
@@ -35,6 +36,7 @@ class Machine:
     cores: int
     memory_gib: float | None
     gpus: tuple[str, ...] | None
+    bfloat16: bool
 
     @property
     def warnings(self) -> list[str]:
@@ -56,6 +58,12 @@ class Machine:
                 "No GPU: the profiles quick and laptop do not need one; the profile lecture would "
                 "take hours."
             )
+        if not self.gpus and not self.bfloat16:
+            found.append(
+                "This processor does not multiply bfloat16 numbers, and the stated times are those "
+                "of one that does. Everything works; expect half as much again for quick, and more "
+                "than twice as much for laptop."
+            )
         return found
 
     def report(self) -> str:
@@ -67,6 +75,7 @@ class Machine:
             "system": self.system,
             "cores": str(self.cores),
             "memory": memory,
+            "bfloat16": "yes" if self.bfloat16 else "no",
             "GPU": "not asked for" if self.gpus is None else ", ".join(self.gpus) or "none",
         }
         lines = [f"{name:10} {value}" for name, value in rows.items()]
@@ -100,6 +109,7 @@ def check(*, gpu: bool = True) -> Machine:
         cores=_cores(),
         memory_gib=_memory_gib(),
         gpus=_gpus() if gpu else None,
+        bfloat16=multiplies_bfloat16(),
     )
 
 

@@ -106,6 +106,7 @@ def note_machine(folder: Path, profile: str) -> None:
         "System": found.system,
         "Cores": str(found.cores),
         "Memory": memory,
+        "Multiplies bfloat16": "yes" if found.bfloat16 else "no",
         "Graphics card": ", ".join(found.gpus or ()) or "none",
         "Python": found.python,
         **{name: version or "not installed" for name, version in found.packages.items()},

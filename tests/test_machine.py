@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ FINE = machine.Machine(
     cores=2,
     memory_gib=8.0,
     gpus=("H200",),
+    bfloat16=False,
 )
 
 
@@ -67,12 +69,25 @@ def test_a_good_machine_gets_no_warning() -> None:
 
 
 def test_a_small_machine_gets_kind_warnings() -> None:
-    small = machine.Machine(**{**vars(FINE), "cores": 1, "memory_gib": 1.5, "gpus": ()})
+    small = replace(FINE, cores=1, memory_gib=1.5, gpus=(), bfloat16=True)
     text = small.report()
     assert "1 core" in text
     assert "1.5 GiB" in text
     assert "No GPU" in text
     assert text.count("Note:") == 3
+
+
+def test_without_bfloat16_the_stated_times_are_not_those_of_this_machine() -> None:
+    """They do not matter beside a graphics card."""
+    told = {
+        (gpus, can): any(
+            "bfloat16" in note for note in replace(FINE, gpus=gpus, bfloat16=can).warnings
+        )
+        for gpus in ((), None, ("H200",))
+        for can in (True, False)
+    }
+    assert [case for case, one in told.items() if one] == [((), False), (None, False)]
+    assert "bfloat16   no" in FINE.report()
 
 
 def test_who_did_not_ask_is_told_nothing_about_a_gpu() -> None:
@@ -90,6 +105,14 @@ def test_a_container_limit_counts(tmp_path: Path) -> None:
     unlimited = machine._memory_gib(limit)
     assert unlimited is not None
     assert unlimited > 1.0
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_the_look_tells_what_the_processor_multiplies(
+    monkeypatch: pytest.MonkeyPatch, can: bool
+) -> None:
+    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: can)
+    assert machine.check(gpu=False).bfloat16 is can
 
 
 def test_looking_without_the_gpu_is_quick() -> None:

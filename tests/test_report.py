@@ -170,6 +170,7 @@ def test_the_machine_is_asked_when_something_ran_since(
     assert len(asked) == 1
     noted = json.loads((quick / "records/machine.json").read_text())
     assert noted["Graphics card"] == "none"
+    assert noted["Multiplies bfloat16"] == ("yes" if facts.bfloat16 else "no")
     assert noted["Pretrained base"] == "toy"
     assert noted["Keras runs on"] == "torch"
 
