@@ -110,24 +110,24 @@ def ours(photos: str, weights: str, limit: float) -> Clock:
             base.inputs[0], keras.layers.GlobalAveragePooling2D()(base.outputs[0]), name="pooled"
         )
         found = features.extract(pets.train.images, pooled, cache=cache)
-        seen = features.extract(pets.test.images, pooled, cache=cache)
         head = keras.Sequential(
             [keras.Input(found.shape[1:]), keras.layers.Dense(1, activation="sigmoid")]
         )
         head.compile(
             keras.optimizers.RMSprop(profile.pooled_learning_rate), loss="binary_crossentropy"
         )
+
+        def right() -> float:
+            # In here, where the clock stands, as the others' pass over the test photos is.
+            seen = features.extract(pets.test.images, pooled, cache=cache)
+            return share(head.predict_on_batch(np.asarray(seen)), pets.test.labels, 0.5)
+
         head.fit(
             np.asarray(found),
             pets.train.labels.astype("float32"),
             batch_size=profile.transfer_batch_size,
             epochs=profile.head_epochs,
-            callbacks=[
-                Tested(
-                    clock,
-                    lambda: share(head.predict_on_batch(np.asarray(seen)), pets.test.labels, 0.5),
-                )
-            ],
+            callbacks=[Tested(clock, right)],
             verbose=0,
         )
     return clock
