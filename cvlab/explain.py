@@ -146,7 +146,8 @@ def grad_cam(
 
     Raises:
         ValueError: If the layer's output is no feature map, the model does not end in logits of
-            classes, there is no such class, or there are no pictures.
+            classes, there is no such class, `target` names neither one class nor one for each
+            picture, there are no pictures, or `batch_size` is not positive.
     """
     pictures = np.asarray(images)
     if not len(pictures) or batch_size < 1:
