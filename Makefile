@@ -50,7 +50,7 @@ export TF_FORCE_GPU_ALLOW_GROWTH := true
 export TF_ENABLE_ONEDNN_OPTS ?= 1
 export PYTHONUTF8 := 1
 
-.PHONY: help setup lectures executed summed slides compare record contents student test nbval knocks seeds twice lab bench refresh pretrain sheets ladder lock clean distclean FORCE
+.PHONY: help setup lectures executed summed slides compare record contents student test nbval lint knocks seeds twice lab bench refresh pretrain sheets ladder lock clean distclean FORCE
 .DEFAULT_GOAL := help
 # A recipe that is stopped must not leave a target that looks finished.
 .DELETE_ON_ERROR:
@@ -72,13 +72,14 @@ lectures: $(READY) $(OUT)/.inputs ## execute every notebook into build/PROFILE
 	@$(MAKE) --keep-going --no-print-directory executed CHECKED=1 || true
 	@$(MAKE) --keep-going --no-print-directory summed CHECKED=1 || true
 	@$(PY) -m cvlab.report build $(OUT) $(SOURCES); made=$$?; \
-	$(PY) -m cvlab.runner table $(OUT) $(SOURCES) && exit $$made
+	$(PY) -m cvlab.records $(OUT) $(SOURCES) && exit $$made
 
 # 13 sums up what the others have measured, so it runs after them, and again when they did.
 SUMMARY := $(filter $(OUT)/13_%,$(EXECUTED))
-# Those that take longest start early, so that no core waits for them at the end; 11 and 09 between 05
-# and the two that go on from its network, which they would have to train if it were not there yet.
-LONG := $(foreach number,05 11 09 06 07 10 08 03 12,$(filter $(OUT)/$(number)_%,$(EXECUTED)))
+# Those that take longest start early, so that no core waits for them at the end. Beside 05, which
+# draws the pictures, starts one that needs none; 11 and 09 come between 05 and the two that go on from
+# its network, which they would have to train if it were not there yet.
+LONG := $(foreach number,05 03 11 09 06 07 10 08 02 12,$(filter $(OUT)/$(number)_%,$(EXECUTED)))
 executed: $(filter $(OUT)/00_%,$(EXECUTED)) $(LONG) $(filter-out $(SUMMARY),$(EXECUTED))
 summed: $(SUMMARY)
 $(SUMMARY): $(wildcard $(OUT)/records/0[5-9]*.json $(OUT)/records/1[0-2]*.json)
@@ -140,14 +141,15 @@ test: $(READY)
 else
 test: $(READY) ## unit tests, lint, types, then every notebook against its committed outputs
 	$(unit)
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
-	$(PY) -m mypy
-	@$(MAKE) --keep-going --no-print-directory -j2 nbval
+	@$(MAKE) --keep-going --no-print-directory -j2 nbval lint
 endif
 
+lint: $(READY) ## what ruff and mypy say
+	@told=$$( { $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy; } 2>&1); \
+	failed=$$?; echo "$$told"; exit $$failed
+
 # Two notebooks at a time, in the same order as when they are executed: a small network is not
-# trained faster by a second core, but two of them are by two.
+# trained faster by a second core, but two of them are by two. `lint` takes a core that has none left.
 NBVAL := $(patsubst $(OUT)/%.ipynb,nbval/%,$(LONG) $(filter-out $(LONG),$(EXECUTED)))
 nbval: $(NBVAL)
 nbval/%: lectures/%.ipynb FORCE | $(READY)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
         )
     mean = float(np.mean(values))
     standard_error = float(np.std(values, ddof=1)) / sqrt(len(values))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * standard_error
+    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * standard_error
     return Interval(mean, mean - half, mean + half)
 
 
@@ -155,8 +155,9 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> PairedTest:
     only_first = int((first & ~second).sum())
     only_second = int((second & ~first).sum())
     discordant = only_first + only_second
-    p_value = stats.binomtest(only_first, discordant).pvalue if discordant else 1.0
-    return PairedTest(only_first, only_second, float(p_value))
+    # The exact binomial test: both tails of as many throws of a coin. They overlap in the middle.
+    one_tail = float(special.bdtr(min(only_first, only_second), discordant, 0.5))
+    return PairedTest(only_first, only_second, min(1.0, 2 * one_tail))
 
 
 def overfitting_epoch(
@@ -210,7 +211,7 @@ def smooth(values: Sequence[float], window: int = 3) -> NDArray[np.float64]:
 
 def _normal_quantile(confidence: float) -> float:
     _check_confidence(confidence)
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(special.ndtri((1 + confidence) / 2))
 
 
 def _check_confidence(confidence: float) -> None:

@@ -1,15 +1,14 @@
 """Execute the notebooks: what `make lectures` and `make refresh` call.
 
 `python -m cvlab.runner execute SOURCE TARGET --profile NAME` runs one notebook with papermill and
-writes a record beside the result; `table` reads the records of a whole run and says which failed;
-`refresh` runs a committed notebook with the quick profile and writes its outputs back, cleaned.
+writes a record beside the result; `refresh` runs a committed notebook with the quick profile and
+writes its outputs back, cleaned.
 
 A target appears only when its notebook ran to the end, so Make can resume an interrupted run. A
 failed run leaves `NAME.failed.ipynb` with the outputs up to the error.
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +30,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from cvlab import claims, profiles, storage
+from cvlab.records import Record
 from cvlab.tags import SOLUTION
 
 KERNEL = "python3"
@@ -43,52 +42,6 @@ CLEAN_METADATA = {
 }
 # Text that a progress bar drew over with a carriage return.
 _OVERDRAWN = re.compile(r"[^\n]*\r(?!\n)")
-
-
-@dataclass(frozen=True)
-class Record:
-    """How the execution of one notebook ended.
-
-    Attributes:
-        notebook: File name without its suffix, for example `05_baseline`.
-        profile: Profile it ran with.
-        seconds: Wall time, start of the kernel included.
-        verdict: `passed` or `failed`.
-        cell: Number of the failing cell, counted from 1 over all cells; 0 if none failed, or if
-            the kernel died and it is not known in which.
-        error: The failing cell's first line and its exception, why the kernel died, or an empty
-            string.
-        finished: When the run ended, UTC, for example `2026-01-31 17:05`.
-    """
-
-    notebook: str
-    profile: str
-    seconds: float
-    verdict: str
-    cell: int = 0
-    error: str = ""
-    finished: str = ""
-
-    @staticmethod
-    def path(folder: Path, notebook: str) -> Path:
-        """Where the record of `notebook` lies in a run's folder."""
-        return folder / "records" / f"{notebook}.json"
-
-    def save(self, folder: Path) -> None:
-        """Write the record as JSON, all or nothing."""
-        target = self.path(folder, self.notebook)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        partial.replace(target)
-
-    @classmethod
-    def load(cls, folder: Path, notebook: str) -> "Record | None":
-        """Read a record back; None if the notebook has not run, or was interrupted."""
-        try:
-            return cls(**json.loads(cls.path(folder, notebook).read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None  # a file that is no record is as good as none
 
 
 def execute(source: Path, target: Path, profile: str) -> Record:
@@ -218,37 +171,6 @@ def _source_cell(source: Path, code: str) -> int:
     return next((i for i, cell in enumerate(cells, 1) if cell.source == code), 0)
 
 
-def table(folder: Path, notebooks: Sequence[str]) -> tuple[str, list[str]]:
-    """The closing table of a run: notebook, seconds, verdict.
-
-    Args:
-        folder: Folder of the run, for example `build/quick`.
-        notebooks: Names of the notebooks that should have run.
-
-    Returns:
-        The table as text, and one line for each notebook that did not pass.
-    """
-    width = max((len(name) for name in notebooks), default=8)
-    lines = [f"{'notebook':<{width}}  seconds  verdict"]
-    problems = []
-    total = 0.0
-    for name in notebooks:
-        record = Record.load(folder, name)
-        if record is None:
-            lines.append(f"{name:<{width}}  {'-':>7}  not run")
-            problems.append(f"{name}: not run to its end; run the same command again to resume")
-            continue
-        total += record.seconds
-        lines.append(f"{name:<{width}}  {record.seconds:7.1f}  {record.verdict}")
-        if record.verdict != "passed":
-            where = f"cell {record.cell} failed" if record.cell else "failed"
-            problems.append(
-                f"{name}: {where}: {record.error}\n    see {folder / (name + '.failed.ipynb')}"
-            )
-    lines.append(f"{'total':<{width}}  {total:7.1f}")
-    return "\n".join(lines), problems
-
-
 def clean(notebook: NotebookNode) -> NotebookNode:
     """Strip what differs from run to run but teaches nothing; sources and outputs stay.
 
@@ -300,9 +222,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("source", type=Path)
     run.add_argument("target", type=Path)
     run.add_argument("--profile", required=True, choices=list(profiles.PROFILES))
-    closing = commands.add_parser("table", help="the closing table of a run")
-    closing.add_argument("folder", type=Path)
-    closing.add_argument("notebooks", nargs="+", type=Path)
     again = commands.add_parser("refresh", help="run committed notebooks and keep their outputs")
     again.add_argument("notebooks", nargs="+", type=Path)
     options = parser.parse_args(arguments)
@@ -318,12 +237,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record = execute(options.source, options.target, options.profile)
         print(f"{record.notebook}: {record.verdict} in {record.seconds:.0f} s", flush=True)
         return 0 if record.verdict == "passed" else 1
-    if options.command == "table":
-        text, problems = table(options.folder, [path.stem for path in options.notebooks])
-        print(text)
-        for problem in problems:
-            print(f"\n{problem}", file=sys.stderr)
-        return 1 if problems else 0
     for path in options.notebooks:
         print(f"{path.stem}: refreshed in {refresh(path):.0f} s", flush=True)
     return 0

@@ -16,7 +16,7 @@ from typing import Final
 from cvlab import claims, lecture, machine, profiles, recorded
 from cvlab.claims import Finding
 from cvlab.measure import Interval
-from cvlab.runner import Record
+from cvlab.records import Record
 
 NOT_RUN: Final = "not run"
 

@@ -325,7 +325,7 @@ def project(folder: Path) -> Path:
         "pets = datasets.load_pets('toypets', image_size=32, per_class=counts)\n"
         "print(int(pets.train.images.astype(int).sum()))"
     )
-    for name, code in (("01_a", "print(6 * 7)"), ("02_b", load)):
+    for name, code in (("01_a", "print(6 * 7)"), ("04_b", load)):
         write(folder / "lectures" / f"{name}.ipynb", code)
     return folder
 

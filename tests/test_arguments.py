@@ -350,7 +350,8 @@ OTHERS = {
     },
     "quiz": dict.fromkeys(("path", "answers", "sheet", "compare"), "takes a switch or nothing"),
     "recorded": {"content": "a file"},
-    "runner": dict.fromkeys(("table", "clean", "main"), "of make lectures; test_runner.py"),
+    "records": dict.fromkeys(("table", "main"), "of make lectures; test_runner.py"),
+    "runner": dict.fromkeys(("clean", "main"), "of make lectures; test_runner.py"),
     "runs": dict.fromkeys(("note_machine", "main"), "of make lectures and make record"),
     "storage": dict.fromkeys(
         (

@@ -24,7 +24,7 @@ import pytest
 from cvlab import lecture, pages, report, runs
 from cvlab.claims import Finding
 from cvlab.lecture import HOLDS
-from cvlab.runner import Record
+from cvlab.records import Record
 from cvlab.student import student_copy
 
 LECTURES = Path(__file__).parents[1] / "lectures"

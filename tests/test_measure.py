@@ -96,6 +96,14 @@ def test_mcnemar_by_hand() -> None:
     assert measure.mcnemar(second, first).better == "first"
 
 
+def test_mcnemar_equals_scipy_for_every_split() -> None:
+    for total in range(1, 41):
+        for wins in range(total + 1):
+            first = np.arange(total) < wins
+            expected = stats.binomtest(wins, total).pvalue
+            assert measure.mcnemar(first, ~first).p_value == pytest.approx(expected, rel=1e-9)
+
+
 def test_mcnemar_says_neither_for_equal_models() -> None:
     result = measure.mcnemar([True, False], [True, False])
     assert (result.p_value, result.better) == (1.0, "neither")

@@ -10,7 +10,7 @@ import pytest
 
 from cvlab import claims, lecture, recorded, runs
 from cvlab.lecture import UNMEASURED
-from cvlab.runner import Record
+from cvlab.records import Record
 
 HITS = np.arange(50) % 3 > 0
 

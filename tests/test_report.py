@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from cvlab import claims, lecture, machine, report, runner, runs
 from cvlab.lecture import UNMEASURED
-from cvlab.runner import Record
+from cvlab.records import Record
 
 RIGHT = np.arange(100) < 80
 

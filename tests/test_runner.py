@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from papermill.exceptions import PapermillExecutionError
 from small_project import PROJECT, environment, lay_out, write
 
-from cvlab import claims, runner, tags
+from cvlab import claims, records, runner, tags
+from cvlab.records import Record
 
 
 @pytest.fixture(autouse=True)
@@ -32,35 +34,35 @@ def test_execute_passes_the_profile_and_runs_beside_the_source(tmp_path: Path) -
     record = runner.execute(source, tmp_path / "out/01_a.ipynb", "laptop")
     assert (record.verdict, record.profile, record.notebook) == ("passed", "laptop", "01_a")
     assert printed(tmp_path / "out/01_a.ipynb").strip() == f"laptop {source.parent}"
-    assert runner.Record.load(tmp_path / "out", "01_a") == record
+    assert Record.load(tmp_path / "out", "01_a") == record
 
 
 def test_failure_names_the_cell_of_the_source_and_keeps_the_outputs(tmp_path: Path) -> None:
-    source = write(tmp_path / "02_b.ipynb", "print('before')", "wrong = 1 / 0\n", "print('after')")
-    target = tmp_path / "out/02_b.ipynb"
+    source = write(tmp_path / "04_b.ipynb", "print('before')", "wrong = 1 / 0\n", "print('after')")
+    target = tmp_path / "out/04_b.ipynb"
     record = runner.execute(source, target, "quick")
     assert record.verdict == "failed"
     assert record.cell == 4  # title, parameters, before, wrong
     assert record.error == "wrong = 1 / 0 -> ZeroDivisionError: division by zero"
     assert not target.exists()
-    failed = printed(target.with_name("02_b.failed.ipynb"))
+    failed = printed(target.with_name("04_b.failed.ipynb"))
     assert "before" in failed
     assert "after" not in failed
 
-    text, problems = runner.table(tmp_path / "out", ["02_b"])
+    text, problems = records.table(tmp_path / "out", ["04_b"])
     assert "failed" in text
-    assert problems[0].startswith("02_b: cell 4 failed: wrong = 1 / 0")
+    assert problems[0].startswith("04_b: cell 4 failed: wrong = 1 / 0")
 
 
 def test_a_kernel_that_dies_leaves_a_record_and_the_outputs(tmp_path: Path) -> None:
-    source = write(tmp_path / "02_b.ipynb", "print('before')", "import os\nos._exit(137)")
-    target = tmp_path / "out/02_b.ipynb"
+    source = write(tmp_path / "04_b.ipynb", "print('before')", "import os\nos._exit(137)")
+    target = tmp_path / "out/04_b.ipynb"
     record = runner.execute(source, target, "quick")
     assert (record.verdict, record.cell) == ("failed", 0)
-    assert "before" in printed(target.with_name("02_b.failed.ipynb"))
+    assert "before" in printed(target.with_name("04_b.failed.ipynb"))
     assert not target.exists()
-    _, problems = runner.table(tmp_path / "out", ["02_b"])
-    assert problems[0].startswith("02_b: failed: the kernel died, most likely for want of memory")
+    _, problems = records.table(tmp_path / "out", ["04_b"])
+    assert problems[0].startswith("04_b: failed: the kernel died, most likely for want of memory")
 
 
 # What C++ code writes goes to the file descriptor, past Python's sys.stderr.
@@ -70,18 +72,18 @@ PAST_PYTHON = "import os\nos.write(2, b'start-up message of a library\\n')\nprin
 def test_messages_from_below_python_do_not_cut_the_progress_bar(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    source = write(tmp_path / "02_b.ipynb", PAST_PYTHON)
-    runner.execute(source, tmp_path / "out/02_b.ipynb", "quick")
+    source = write(tmp_path / "04_b.ipynb", PAST_PYTHON)
+    runner.execute(source, tmp_path / "out/04_b.ipynb", "quick")
     runner.refresh(source)
     assert "start-up message" not in capfd.readouterr().err
-    assert printed(tmp_path / "out/02_b.ipynb").splitlines()[-1] == "result"
+    assert printed(tmp_path / "out/04_b.ipynb").splitlines()[-1] == "result"
 
 
 def test_they_are_shown_when_the_kernel_dies(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    source = write(tmp_path / "02_b.ipynb", PAST_PYTHON, "os._exit(139)")
-    runner.execute(source, tmp_path / "out/02_b.ipynb", "quick")
+    source = write(tmp_path / "04_b.ipynb", PAST_PYTHON, "os._exit(139)")
+    runner.execute(source, tmp_path / "out/04_b.ipynb", "quick")
     assert "start-up message of a library" in capfd.readouterr().err
 
 
@@ -93,14 +95,29 @@ def test_execute_refuses_a_missing_notebook_and_an_unknown_profile(tmp_path: Pat
 
 
 def test_table_adds_up_and_tells_what_has_not_run(tmp_path: Path) -> None:
-    runner.Record("01_a", "quick", 1.25, "passed").save(tmp_path)
-    runner.Record("02_b", "quick", 2.5, "passed").save(tmp_path)
-    text, problems = runner.table(tmp_path, ["01_a", "02_b"])
+    Record("01_a", "quick", 1.25, "passed").save(tmp_path)
+    Record("04_b", "quick", 2.5, "passed").save(tmp_path)
+    text, problems = records.table(tmp_path, ["01_a", "04_b"])
     assert problems == []
     assert text.splitlines()[-1].split() == ["total", "3.8"]
-    text, problems = runner.table(tmp_path, ["01_a", "03_c"])
+    text, problems = records.table(tmp_path, ["01_a", "03_c"])
     assert "not run" in text
     assert problems == ["03_c: not run to its end; run the same command again to resume"]
+
+
+def test_the_table_of_a_run_is_read_without_any_library(tmp_path: Path) -> None:
+    Record("01_a", "quick", 1.25, "passed").save(tmp_path)
+    # -S: not even the folder with the installed packages is known.
+    shown = subprocess.run(
+        [sys.executable, "-S", "-m", "cvlab.records", str(tmp_path), "lectures/01_a.ipynb", "04_b"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 1
+    assert shown.stdout.splitlines()[-1].split() == ["total", "1.2"]
+    assert "04_b: not run to its end" in shown.stderr
 
 
 def test_clean_folds_solutions_away() -> None:
@@ -165,7 +182,7 @@ def project(tmp_path: Path) -> Path:
         folder / "lectures/01_a.ipynb",
         "import os\nprint(os.environ['CVLAB_PHOTOS'], os.environ['CVLAB_BASE'])",
     )
-    write(folder / "lectures/02_b.ipynb", "import time\ntime.sleep(float(0.01))")
+    write(folder / "lectures/04_b.ipynb", "import time\ntime.sleep(float(0.01))")
     return folder
 
 
@@ -184,7 +201,7 @@ def test_make_runs_each_notebook_once_and_again_only_when_something_changed(proj
     first = make(project, "lectures", "-j2")
     assert first.returncode == 0, first.stderr
     assert "01_a: passed" in first.stdout
-    assert "02_b: passed" in first.stdout
+    assert "04_b: passed" in first.stdout
     assert "total" in first.stdout
     report = project / "build/quick/index.html"
     assert str(report.relative_to(project)) in first.stdout
@@ -206,14 +223,14 @@ def test_make_runs_each_notebook_once_and_again_only_when_something_changed(proj
     assert printed(project / "build/quick/01_a.ipynb").strip() == str(project / "photos.zip")
 
     later = time.time() + 2
-    os.utime(project / "lectures/02_b.ipynb", (later, later))
+    os.utime(project / "lectures/04_b.ipynb", (later, later))
     changed = make(project, "lectures", "PHOTOS=photos.zip")
     assert "01_a: passed" not in changed.stdout
-    assert "02_b: passed" in changed.stdout
+    assert "04_b: passed" in changed.stdout
 
 
 def test_make_runs_13_after_the_others_and_again_when_they_did(project: Path) -> None:
-    for other in ("01_a", "02_b"):
+    for other in ("01_a", "04_b"):
         (project / f"lectures/{other}.ipynb").unlink()
     write(project / "lectures/05_a.ipynb", "import time\ntime.sleep(1)")
     look = "import os\nprint(sorted(os.listdir(os.environ['CVLAB_RECORDS'])))"
@@ -249,11 +266,11 @@ def test_notebooks_are_compared_each_with_its_part_of_the_cores(project: Path) -
     cores = max(1, (os.cpu_count() or 1) // 2)
     share = f"import os\nassert os.environ['TF_NUM_INTRAOP_THREADS'] == '{cores}'"
     write(project / "lectures/01_a.ipynb", "1 / 0")
-    write(project / "lectures/02_b.ipynb", share)
+    write(project / "lectures/04_b.ipynb", share)
     compared = make(project, "nbval", "-j2", "--keep-going")
     assert compared.returncode != 0
     assert re.search(r"01_a\n(.*\n)*1 failed, 1 passed", compared.stdout)
-    assert re.search(r"02_b\n(.*\n)*2 passed", compared.stdout)
+    assert re.search(r"04_b\n(.*\n)*2 passed", compared.stdout)
 
     write(project / "lectures/01_a.ipynb", "silent = 1")
     assert make(project, "nbval", "-j2").returncode == 0
@@ -291,28 +308,28 @@ def test_two_runs_are_compared_but_for_their_clock(project: Path, tmp_path: Path
     (output,) = knocks_twice.differences(*runs)
     assert output.startswith("01_a.ipynb, compared cell")
 
-    record = runs[1] / "records/02_b.json"
+    record = runs[1] / "records/04_b.json"
     written = record.read_text()
     record.write_text(written.replace("passed", "failed"))
-    assert "02_b.json: the records differ" in knocks_twice.differences(*runs)
+    assert "04_b.json: the records differ" in knocks_twice.differences(*runs)
     record.unlink()
-    assert "02_b.json: only one run has this record" in knocks_twice.differences(*runs)
+    assert "04_b.json: only one run has this record" in knocks_twice.differences(*runs)
 
 
 def test_what_has_run_stays_when_the_package_changes_meanwhile(project: Path) -> None:
     module = project / "cvlab/module.py"
-    write(project / "lectures/02_b.ipynb", f"open({str(module)!r}, 'a').write('# edited')")
+    write(project / "lectures/04_b.ipynb", f"open({str(module)!r}, 'a').write('# edited')")
     write(project / "lectures/13_c.ipynb", "print('last')")
     make(project, "lectures")
     names = sorted(path.name for path in (project / "build/quick").glob("*.ipynb"))
-    assert names == ["01_a.ipynb", "02_b.ipynb", "13_c.ipynb"]
+    assert names == ["01_a.ipynb", "04_b.ipynb", "13_c.ipynb"]
 
 
 def test_make_goes_on_after_a_failure_and_resumes(project: Path) -> None:
     write(project / "lectures/01_a.ipynb", "raise RuntimeError('no luck')")
     failed = make(project, "lectures")
     assert failed.returncode != 0
-    assert "02_b: passed" in failed.stdout
+    assert "04_b: passed" in failed.stdout
     assert "01_a: cell 3 failed: raise RuntimeError('no luck')" in failed.stderr
     report = (project / "build/quick/index.html").read_text(encoding="utf-8")
     assert "1 of 2 notebooks passed" in report
@@ -322,12 +339,12 @@ def test_make_goes_on_after_a_failure_and_resumes(project: Path) -> None:
     resumed = make(project, "lectures")
     assert resumed.returncode == 0, resumed.stderr
     assert "01_a: passed" in resumed.stdout
-    assert "02_b: passed" not in resumed.stdout
+    assert "04_b: passed" not in resumed.stdout
 
 
 def test_make_resumes_after_an_interruption(project: Path) -> None:
     wait = "import pathlib, time\npathlib.Path('started').touch()\ntime.sleep(60)"
-    write(project / "lectures/02_b.ipynb", wait)
+    write(project / "lectures/04_b.ipynb", wait)
     running = subprocess.Popen(
         ["make", "lectures"],
         cwd=project,
@@ -339,21 +356,21 @@ def test_make_resumes_after_an_interruption(project: Path) -> None:
     deadline = time.monotonic() + 60
     while not (project / "lectures/started").exists():
         assert running.poll() is None
-        assert time.monotonic() < deadline, "02_b never started"
+        assert time.monotonic() < deadline, "04_b never started"
         time.sleep(0.2)
     os.killpg(running.pid, 15)
     running.wait(30)
     # The runner shuts its kernel down before it leaves, which takes a moment longer than Make.
-    while (project / "build/quick/02_b.partial.ipynb").exists():
+    while (project / "build/quick/04_b.partial.ipynb").exists():
         assert time.monotonic() < deadline + 60, "the runner did not stop"
         time.sleep(0.2)
     assert sorted(path.name for path in (project / "build/quick").glob("*.ipynb")) == ["01_a.ipynb"]
 
-    write(project / "lectures/02_b.ipynb", "print('short')")
+    write(project / "lectures/04_b.ipynb", "print('short')")
     resumed = make(project, "lectures")
     assert resumed.returncode == 0, resumed.stderr
     assert "01_a: passed" not in resumed.stdout
-    assert "02_b: passed" in resumed.stdout
+    assert "04_b: passed" in resumed.stdout
 
 
 @pytest.mark.parametrize(
@@ -377,7 +394,7 @@ def test_make_explains_bad_arguments(
 def test_make_student_and_slides(project: Path) -> None:
     assert "2 notebooks without solutions" in make(project, "student").stdout
     copies = sorted(path.name for path in (project / "build/student").iterdir())
-    assert copies == ["01_a.ipynb", "02_b.ipynb"]
+    assert copies == ["01_a.ipynb", "04_b.ipynb"]
     assert "2 notebooks as slides" in make(project, "slides").stdout
     assert (project / "build/quick/slides/01_a.html").exists()
 
