@@ -133,7 +133,9 @@ student: $(READY) ## copies without solutions and outputs, for students, in buil
 
 # Two tests at a time, each on its part of the cores: the networks of tests are small. Each process
 # has one half of the list, so that tests of a file share what it has trained, and helps with the other.
-unit = $(call part,2) $(PY) -m pytest -n 2 --dist worksteal
+# Without oneDNN, whose allocator would keep the memory of the largest network to the end of the run;
+# the notebooks are compared with it.
+unit = $(call part,2) TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m pytest -n 2 --dist worksteal
 
 ifneq ($(BACKEND),tensorflow)
 test: $(READY)
