@@ -159,3 +159,20 @@ def test_a_recorded_run_is_whole_and_of_these_notebooks(profile: str) -> None:
     if profile == "quick":
         found = {name: finding.verdict for name, finding in run.findings.items()}
         assert found == {name: claim.expected() for name, claim in lecture.CLAIMS.items()}
+
+
+def test_readme_lists_every_notebook_and_every_module_once() -> None:
+    readme = (LECTURES.parent / "README.md").read_text(encoding="utf-8")
+    modules = sorted(
+        path.stem
+        for path in (LECTURES.parent / "cvlab").glob("*.py")
+        if path.stem not in ("__init__", "exercises") and not path.stem.startswith("exercises_")
+    )
+    table = readme.split("| module | job |")[1]
+    first_column = re.findall(r"^\| (`[^|]+`) \|", table, flags=re.MULTILINE)
+    listed = re.findall(r"`([a-z_*]+)`", " ".join(first_column))
+    # The exercises are one row, their parts under a name with a star.
+    assert sorted(set(listed) - {"exercises", "exercises_*"}) == modules
+    assert len(listed) == len(set(listed))
+    rows = re.findall(r"^\| \[.+\]\(lectures/(\d\d_\w+)\.ipynb\)", readme, flags=re.MULTILINE)
+    assert rows == list(NOTEBOOKS)
