@@ -4,12 +4,20 @@ import json
 import os
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import bench
+import keras
 import pytest
 
+if keras.backend.backend() == "tensorflow":
+    import bench_accuracy
+
+needs_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="the lecture's code runs on TensorFlow only"
+)
 ROOT = Path(__file__).parents[1]
 
 
@@ -121,3 +129,44 @@ def test_importing_the_package_starts_no_framework_and_is_quick() -> None:
     )
     # Seconds of the processor, which other processes do not lengthen.
     assert float(done.stdout) < 0.3
+
+
+def clock(*seen: tuple[float, float]) -> "bench_accuracy.Clock":
+    return bench_accuracy.Clock(600, seen=list(seen))
+
+
+@needs_tensorflow
+def test_the_clock_of_accuracy_stands_during_a_test_and_goes_on_from_what_was_spent() -> None:
+    begin = time.perf_counter()
+    timed = bench_accuracy.Clock(600, spent=100.0)
+
+    def right() -> float:
+        time.sleep(0.2)
+        return 0.9
+
+    timed.test(right)
+    timed.test(right)
+    seconds = timed.seconds
+    assert 100 <= seconds <= 100 + (time.perf_counter() - begin) - 0.4
+    assert [accuracy for _, accuracy in timed.seen] == [0.9, 0.9]
+
+
+@needs_tensorflow
+def test_of_equal_accuracies_the_first_is_the_best() -> None:
+    timed = clock((1, 0.90), (2, 0.98), (3, 0.97), (4, 0.98))
+    assert timed.best == (2, 0.98)
+    assert timed.reached(0.97) == 2
+    assert timed.reached(0.99) is None
+
+
+@needs_tensorflow
+def test_an_accuracy_counts_if_every_seed_reaches_it(capsys: pytest.CaptureFixture[str]) -> None:
+    mine = {"few": [clock((10, 0.98)), clock((12, 0.98)), clock((20, 0.985))]}
+    others = {"other": clock((50, 0.96), (90, 0.97), (95, 0.95))}
+    rows = list(bench_accuracy.compared(mine, others))
+    assert [(row.against, row.ours, row.theirs, row.ratio) for row in rows] == [
+        ("other", 12, 90, 7.5),
+        ("limit of 45 s", 12, 45, 3.75),
+        ("other at its best, 97.0%", 12, 90, 7.5),
+    ]
+    assert "few: 98.5% with 1 of 3 seeds" in capsys.readouterr().out
