@@ -32,7 +32,7 @@ READY := $(VENV)/.ready-$(LOCK)
 OUT := build/$(PROFILE)
 SOURCES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
 EXECUTED := $(SOURCES:lectures/%=$(OUT)/%)
-PACKAGE := $(wildcard cvlab/*.py cvlab/recorded.json cvlab/weights/*)
+PACKAGE := $(wildcard cvlab/*.py cvlab/*/*.py cvlab/*/*/*.py cvlab/course/recorded.json cvlab/models/weights/*)
 
 # The notebooks run in lectures/, so paths given here must not depend on the folder. (Make's own
 # abspath would split a path at its spaces.)
@@ -71,8 +71,8 @@ $(READY): $(LOCK) pyproject.toml .ci/setup
 lectures: $(READY) $(OUT)/.inputs ## execute every notebook into build/PROFILE
 	@$(MAKE) --keep-going --no-print-directory executed CHECKED=1 || true
 	@$(MAKE) --keep-going --no-print-directory summed CHECKED=1 || true
-	@$(PY) -m cvlab.report build $(OUT) $(SOURCES); made=$$?; \
-	$(PY) -m cvlab.records $(OUT) $(SOURCES) && exit $$made
+	@$(PY) -m cvlab.publish.report build $(OUT) $(SOURCES); made=$$?; \
+	$(PY) -m cvlab.publish.outcomes $(OUT) $(SOURCES) && exit $$made
 
 # 13 sums up what the others have measured, so it runs after them, and again when they did.
 SUMMARY := $(filter $(OUT)/13_%,$(EXECUTED))
@@ -86,7 +86,7 @@ $(SUMMARY): $(wildcard $(OUT)/records/0[5-9]*.json $(OUT)/records/1[0-2]*.json)
 
 $(OUT)/%.ipynb: lectures/%.ipynb $(PACKAGE) $(OUT)/.inputs | $(READY)
 	@rm -f $(filter-out $@,$(SUMMARY))
-	@$(share)$(PY) -m cvlab.runner execute $< $@ --profile $(PROFILE)
+	@$(share)$(PY) -m cvlab.publish.execution execute $< $@ --profile $(PROFILE)
 
 # With -j2 two notebooks share the cores: each takes its part of them, instead of both taking all.
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
@@ -114,22 +114,22 @@ $(OUT)/.inputs: FORCE
 endif
 
 slides: $(READY) ## reveal.js slides of the notebooks, as executed for PROFILE or as committed
-	@$(PY) -m cvlab.report slides $(OUT)/slides $(or $(wildcard $(EXECUTED)),$(SOURCES))
+	@$(PY) -m cvlab.publish.report slides $(OUT)/slides $(or $(wildcard $(EXECUTED)),$(SOURCES))
 
 compare: $(READY) ## two runs side by side (A=build/quick B=build/laptop)
 	@test -n "$(A)" -a -n "$(B)" || { echo "Name two runs: make compare A=build/quick B=build/laptop" >&2; exit 2; }
-	@$(PY) -m cvlab.report compare $(A) $(B) --out build/compare.html
+	@$(PY) -m cvlab.publish.report compare $(A) $(B) --out build/compare.html
 
 record: $(READY) ## keep the times and findings of the last whole run of PROFILE with the course
-	@$(PY) -m cvlab.runs $(OUT)
+	@$(PY) -m cvlab.publish.results $(OUT)
 	@$(MAKE) --no-print-directory contents
 
 contents: $(READY) ## write contents, times and links between the notebooks anew
-	@$(PY) -m cvlab.contents $(SOURCES)
+	@$(PY) -m cvlab.publish.contents $(SOURCES)
 
 student: $(READY) ## copies without solutions and outputs, for students, in build/student/
 	@rm -rf build/student
-	@$(PY) -m cvlab.student build/student $(SOURCES)
+	@$(PY) -m cvlab.publish.student build/student $(SOURCES)
 
 # Two tests at a time, each on its part of the cores: the networks of tests are small. Each process
 # has one half of the list, so that tests of a file share what it has trained, and helps with the other.
@@ -160,42 +160,42 @@ nbval/%: lectures/%.ipynb FORCE | $(READY)
 	failed=$$?; echo "$*"; echo "$$told"; exit $$failed
 
 knocks: $(READY) ## kills, full disks and bad input by the thousand (half an hour)
-	$(PY) tests/knocks_kill.py
-	$(PY) tests/knocks_disk.py
-	$(PY) tests/knocks_fuzz.py
+	$(PY) -m tests.knocks.kill
+	$(PY) -m tests.knocks.disk
+	$(PY) -m tests.knocks.fuzz
 
 seeds: $(READY) ## do the notebooks' verdicts hold for 20 other seeds? (hours; SEEDS=2: fewer)
-	$(PY) tests/knocks_seeds.py --seeds $(call quoted,$(or $(SEEDS),20))
+	$(PY) -m tests.knocks.seeds --seeds $(call quoted,$(or $(SEEDS),20))
 
 twice: $(READY) ## does `make lectures` find the same twice on one machine?
-	$(PY) tests/knocks_twice.py --profile $(PROFILE)
+	$(PY) -m tests.knocks.twice --profile $(PROFILE)
 
 lab: $(READY) ## open the course in JupyterLab
 	$(PY) -m jupyterlab $(firstword $(SOURCES))
 
 bench: $(READY) ## measure speed as ratios in one run (LONG=1: time to accuracy as well)
-	@$(PY) tests/bench.py $(if $(LONG),--long) $(if $(ONLY),--only $(call quoted,$(ONLY)))
+	@$(PY) -m tests.bench.bench $(if $(LONG),--long) $(if $(ONLY),--only $(call quoted,$(ONLY)))
 
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
-	$(PY) -m cvlab.runner refresh $(or $(NOTEBOOKS),$(SOURCES))
+	$(PY) -m cvlab.publish.execution refresh $(or $(NOTEBOOKS),$(SOURCES))
 
 pretrain: $(READY) ## train the embedded base anew on drawn animals (a quarter of an hour)
-	$(PY) -m cvlab.pretrain
+	$(PY) -m cvlab.experiments.pretrain
 
 sheets: $(READY) ## contact sheets of the drawn pictures, to look at, in build/sheets/
-	@$(PY) -m cvlab.sheets build/sheets
+	@$(PY) -m cvlab.experiments.contact_sheets build/sheets
 
 # Not the seeds from 0, 10 or 20, on whose pictures the settings were found.
 ladder: $(READY) ## measure the whole ladder over five seeds, and draw the README's picture anew
 	@mkdir -p build
-	$(PY) -m cvlab.ladder --first 30 --out build/ladder.json
+	$(PY) -m cvlab.experiments.ladder --first 30 --out build/ladder.json
 	cp build/ladder.svg lectures/ladder.svg
 
 lock: ## solve the dependencies anew (needs uv)
 	@command -v uv > /dev/null || { echo "make lock needs uv: install it with 'pip install uv'." >&2; exit 2; }
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --upgrade pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra tensorflow --extra dev --upgrade pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --extra gpu --constraints requirements.lock pyproject.toml -o requirements-gpu.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --extra jax --constraints requirements.lock pyproject.toml -o requirements-jax.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --extra jax --upgrade pyproject.toml -o requirements-jax.lock
 
 clean: ## remove executed notebooks and tool caches
 	rm -rf build/quick build/laptop build/lecture build/student build/compare.html .pytest_cache .mypy_cache .ruff_cache .hypothesis

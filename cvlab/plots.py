@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from cvlab.measure import Interval
+from cvlab.evaluation.measure import Interval
 
 # Okabe and Ito's colors, told apart with every common color blindness; black is the text's.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
@@ -455,7 +455,7 @@ def feature_maps(
     gives the layer, the shape of its feature map and how many of its channels show nothing.
 
     Args:
-        maps: Feature maps (N, h, w, C) by the layer's name, as from `cvlab.explain.feature_maps`.
+        maps: Feature maps (N, h, w, C) by the layer's name, as from `cvlab.evaluation.explain.feature_maps`.
         channels: Channels in a row.
         picture: Which picture of the batch.
         size: Inches a channel.

@@ -18,7 +18,7 @@ class Profile:
 
     Attributes:
         name: `quick`, `laptop` or `lecture`.
-        source: What `cvlab.datasets.load_pets` reads: `toypets` (drawn) or `photos` (real).
+        source: What `cvlab.data.loading.load_pets` reads: `toypets` (drawn) or `photos` (real).
         image_size: Height and width of the pictures in pixels.
         train_per_class: Training pictures of each class; 1,000 in the lecture.
         validation_per_class: Validation pictures of each class; 500 in the lecture.
@@ -43,7 +43,7 @@ class Profile:
             compare, at least three.
         freezing_seeds: Random initialisations of the head, and orders of the pictures, with which
             notebook 12 measures what BatchNorm in training mode costs, at least two.
-        base: The pretrained base that `cvlab.zoo.base_for` opens, as `cvlab.zoo.load_base` takes
+        base: The pretrained base that `cvlab.models.zoo.base_for` opens, as `cvlab.models.zoo.load_base` takes
             it: a family, with its options in parentheses. VGG16 in the lecture.
         base_image_size: Height and width in pixels of the pictures that the base takes; 150 in
             the lecture.
@@ -63,7 +63,7 @@ class Profile:
             the lecture.
         tuning_learning_rate: Step size then, RMSprop's; 1e-5 in the lecture.
         tuning_schedule: Whether that is the largest step of AdamW instead, with a step size that
-            rises and falls; see `cvlab.transfer.small_steps`.
+            rises and falls; see `cvlab.transfer.heads.small_steps`.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Profile:
 
     @property
     def per_class(self) -> dict[str, int]:
-        """Pictures of each class by split, as `cvlab.datasets.load_pets` takes them."""
+        """Pictures of each class by split, as `cvlab.data.loading.load_pets` takes them."""
         return {
             "train": self.train_per_class,
             "validation": self.validation_per_class,

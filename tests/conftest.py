@@ -14,6 +14,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+# Processes that tests start import `cvlab` and `tests` from here, wherever they run.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+
 # Read before any test changes the environment.
 _PHOTOS, _WEIGHTS = os.environ.get("CVLAB_PHOTOS"), os.environ.get("CVLAB_WEIGHTS")
 

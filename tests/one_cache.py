@@ -1,6 +1,6 @@
 """One of several kernels that read the same cache: what it maps of it, and its share of that.
 
-    python tests/one_cache.py CACHE arrays|features PICTURES
+    python -m tests.one_cache CACHE arrays|features PICTURES
 
 Says "ready" once it has read everything, waits for a line, and prints as JSON the bytes that it
 maps of files in the cache, its proportional share of them (Pss: a page that n processes hold
@@ -20,10 +20,10 @@ SIZE = 128
 
 def arrays(cache: str, pictures: str) -> list[NDArray[np.generic]]:
     """The decoded pictures of a folder, as every notebook gets them."""
-    from cvlab import datasets  # noqa: PLC0415
+    from cvlab.data import loading  # noqa: PLC0415
 
     per_class = {"train": 40, "validation": 5, "test": 5}
-    pets = datasets.load_pets(pictures, image_size=4 * SIZE, per_class=per_class, cache=cache)
+    pets = loading.load_pets(pictures, image_size=4 * SIZE, per_class=per_class, cache=cache)
     return [pets.train.images, pets.validation.images, pets.test.images]
 
 
@@ -32,7 +32,7 @@ def features(cache: str, pictures: str) -> list[NDArray[np.generic]]:
     import keras  # noqa: PLC0415
     from keras import layers  # noqa: PLC0415
 
-    from cvlab import features  # noqa: PLC0415
+    from cvlab.transfer import features  # noqa: PLC0415
 
     keras.utils.set_random_seed(0)
     network = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.Conv2D(16, 1)])

@@ -1,7 +1,7 @@
 """The fine-tuning of notebook 11 on one device or on several, simulated on the processor.
 
-    KERAS_BACKEND=tensorflow python tests/several_devices.py --devices 2
-    KERAS_BACKEND=jax python tests/several_devices.py --devices 2
+    KERAS_BACKEND=tensorflow python -m tests.several_devices --devices 2
+    KERAS_BACKEND=jax python -m tests.several_devices --devices 2
 
 Prints as JSON the losses of every epoch and its seconds. The only line that several devices need
 is the one in `use`; all the rest is what the notebook does, on small made-up pictures.
@@ -49,7 +49,9 @@ def fine_tune(pictures: int, epochs: int) -> tuple[dict[str, list[float]], list[
     import keras  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
-    from cvlab import features, freezing, profiles, transfer, zoo  # noqa: PLC0415
+    from cvlab import profiles, transfer  # noqa: PLC0415
+    from cvlab.models import zoo  # noqa: PLC0415
+    from cvlab.transfer import features, freezing  # noqa: PLC0415
 
     profile = profiles.get("quick")
     size, batch_size = profile.base_image_size, profile.transfer_batch_size

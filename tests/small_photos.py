@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cvlab.datasets import Pets, Split, load_pets
+from cvlab.data.loading import Pets, Split, load_pets
 
 TINY = {"train": 3, "validation": 2, "test": 1}
 EACH = 6  # pictures of each class that TINY takes

@@ -10,7 +10,7 @@ from typing import Any, Final
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from cvlab.runner import CLEAN_METADATA
+from cvlab.publish.execution import CLEAN_METADATA
 
 PROJECT: Final = Path(__file__).parents[1]
 

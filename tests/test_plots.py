@@ -12,7 +12,7 @@ from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from cvlab import plots
-from cvlab.measure import Interval
+from cvlab.evaluation.measure import Interval
 
 
 def luminance(color: str) -> float:

@@ -1,0 +1,337 @@
+"""What is right in the exercises of notebooks 09 to 11, and the mistakes readers make there."""
+
+from collections.abc import Callable
+from math import ceil
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvlab.course.exercises.judging import Exercise, Mistake
+
+Array = NDArray[Any]
+
+# 09: batches, scales, heads ----------------------------------------------------------------
+
+
+def _batches(count: int, batch_size: int) -> list[tuple[int, int]]:
+    """By dealing the pictures out one by one."""
+    found: list[tuple[int, int]] = []
+    for picture in range(count):
+        if picture % batch_size == 0:
+            found.append((picture, picture))
+        found[-1] = (found[-1][0], picture + 1)
+    return found
+
+
+def _caffe(pictures: Array) -> Array:
+    """Ask Keras."""
+    from keras.applications import vgg16  # noqa: PLC0415 (Keras takes seconds to import)
+
+    return np.asarray(vgg16.preprocess_input(np.array(pictures, dtype=np.float32)))
+
+
+_MEANS: Final = np.array([123.68, 116.779, 103.939])
+
+
+def _head_parameters(height: int, width: int, channels: int, units: int, pooled: bool) -> int:
+    """By the sizes of the matrices."""
+    row = np.zeros((channels,) if pooled else (height, width, channels)).ravel()
+    layers = [(row.size, 1)] if pooled else [(row.size, units), (units, 1)]
+    return sum(np.zeros(shape).size + shape[1] for shape in layers)
+
+
+_COLORS: Final = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3)).astype(np.float64)
+
+_EXTRACTION: Final = (
+    Exercise(
+        number="09.1",
+        truth=_batches,
+        cases=((100, 20), (45, 20), (7, 10), (21, 20), (3, 1)),
+        why="Every picture is in one batch, and the last batch takes what is left.",
+        mistakes=(
+            Mistake(
+                "The pictures that do not fill a batch are left out.",
+                lambda count, size: [(k * size, (k + 1) * size) for k in range(count // size)],
+            ),
+            Mistake(
+                "The last batch ends beyond the last picture. NumPy forgives that where it reads, "
+                "and not where it writes.",
+                lambda count, size: [(k, k + size) for k in range(0, count, size)],
+            ),
+            Mistake(
+                "There is one batch too many: where the pictures end with a full batch, none is "
+                "left for another.",
+                lambda count, size: [
+                    (k * size, min((k + 1) * size, count)) for k in range(count // size + 1)
+                ],
+            ),
+        ),
+    ),
+    Exercise(
+        number="09.2",
+        truth=_caffe,
+        cases=((_COLORS,), (np.full((1, 2, 2, 3), 255.0),), (np.zeros((1, 1, 1, 3)),)),
+        why="VGG16 learned from pictures in this order and around this mean, so it needs both.",
+        mistakes=(
+            Mistake(
+                "The channels are still red, green, blue; VGG16 takes blue first.",
+                lambda pictures: pictures - _MEANS,
+            ),
+            Mistake(
+                "The channels are turned round and the means are not: each mean belongs to its "
+                "color.",
+                lambda pictures: pictures[..., ::-1] - _MEANS,
+            ),
+            Mistake(
+                "The means are turned round and the channels are not: each mean belongs to its "
+                "color.",
+                lambda pictures: pictures - _MEANS[::-1],
+            ),
+            Mistake(
+                "That is the lecture's scale, 0 to 1, which is not the one VGG16 learned on.",
+                lambda pictures: pictures / 255,
+            ),
+            Mistake(
+                "No division here: VGG16's numbers stay as large as those of the pixels.",
+                lambda pictures: (pictures[..., ::-1] - _MEANS[::-1]) / 255,
+            ),
+        ),
+        tolerance=1e-4,
+    ),
+    Exercise(
+        number="09.3",
+        truth=_head_parameters,
+        cases=(
+            (4, 4, 512, 256, False),
+            (4, 4, 512, 256, True),
+            (7, 5, 768, 64, False),
+            (2, 2, 128, 10, True),
+        ),
+        why="Pooling divides by the number of positions before anything is multiplied.",
+        mistakes=(
+            Mistake(
+                "The biases are missing: one for each output of a dense layer.",
+                lambda h, w, c, units, pooled: c if pooled else h * w * c * units + units,
+            ),
+            Mistake(
+                "The last layer is missing: it turns the outputs into one probability.",
+                lambda h, w, c, units, pooled: c + 1 if pooled else (h * w * c + 1) * units,
+            ),
+            Mistake(
+                "Pooling leaves one number for each channel, whatever the height and width.",
+                lambda h, w, c, units, pooled: (
+                    h * w * c + 1 if pooled else (h * w * c + 1) * units + units + 1
+                ),
+            ),
+            Mistake(
+                "The head with pooling has no layer of 256: its one layer follows the means.",
+                lambda h, w, c, units, pooled: (
+                    ((c if pooled else h * w * c) + 1) * units + units + 1
+                ),
+            ),
+        ),
+    ),
+)
+
+# 10: what a stored view costs, and two looks at a picture ----------------------------------
+
+
+def _epochs_until_it_pays(
+    views: int, view_seconds: float, whole_seconds: float, head_seconds: float
+) -> int:
+    """By adding up epoch after epoch."""
+    end_to_end, stored, epochs = 0.0, views * view_seconds, 0
+    while stored >= end_to_end:
+        end_to_end, stored, epochs = end_to_end + whole_seconds, stored + head_seconds, epochs + 1
+    return epochs
+
+
+def _both_ways(predict: Callable[[Array], Array], pictures: Array) -> Array:
+    return np.asarray(np.mean([predict(pictures), predict(np.flip(pictures, axis=2))], axis=0))
+
+
+def _left_half(pictures: Array) -> Array:
+    """A stand-in for a network: red light in the upper left quarter of each picture, (N, 1)."""
+    height, width = pictures.shape[1] // 2, pictures.shape[2] // 2
+    return np.asarray(pictures[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
+
+
+_FROZEN: Final = (
+    Exercise(
+        number="10.1",
+        truth=_epochs_until_it_pays,
+        cases=((4, 3.0, 4.0, 0.5), (8, 10.0, 12.0, 1.0), (1, 2.0, 5.0, 0.25), (5, 2.0, 4.5, 2.0)),
+        why="The views are paid once, and each epoch afterwards saves nearly all that the base "
+        "costs.",
+        mistakes=(
+            Mistake(
+                "Training the head takes time in every epoch from stored views too.",
+                lambda views, view, whole, head: int(views * view / whole) + 1,
+            ),
+            Mistake(
+                "With exactly this many epochs both cost the same; asked is where it gets cheaper.",
+                lambda views, view, whole, head: ceil(views * view / (whole - head)),
+            ),
+            Mistake(
+                "Every view of a picture has to be paid, not only one.",
+                lambda views, view, whole, head: int(view / (whole - head)) + 1,
+            ),
+            Mistake(
+                "That is one epoch early: there the end-to-end training is still cheaper, or the "
+                "two cost the same.",
+                lambda views, view, whole, head: int(views * view / (whole - head)),
+            ),
+        ),
+    ),
+    Exercise(
+        number="10.2",
+        truth=_both_ways,
+        cases=(
+            (_left_half, np.random.default_rng(1).integers(0, 256, (3, 4, 4, 3)).astype(float)),
+            (_left_half, np.random.default_rng(2).integers(0, 256, (1, 6, 8, 3)).astype(float)),
+        ),
+        why="A cat is a cat in the mirror, so both answers count, and their errors partly cancel.",
+        mistakes=(
+            Mistake(
+                "That turns the pictures upside down: the axes are picture, row, column, channel.",
+                lambda predict, x: (predict(x) + predict(x[:, ::-1])) / 2,
+            ),
+            Mistake(
+                "That exchanges red and blue: the last axis holds the channels.",
+                lambda predict, x: (predict(x) + predict(x[..., ::-1])) / 2,
+            ),
+            Mistake(
+                "That puts the pictures in reverse order: the first axis counts them.",
+                lambda predict, x: (predict(x) + predict(x[::-1, :, ::-1])) / 2,
+            ),
+            Mistake(
+                "A sum of two probabilities is none: take their mean.",
+                lambda predict, x: predict(x) + predict(x[:, :, ::-1]),
+            ),
+            Mistake(
+                "Only the mirror image is asked; the picture as it is counts too.",
+                lambda predict, x: predict(x[:, :, ::-1]),
+            ),
+        ),
+    ),
+)
+
+# 11: what trains, how far it moves, how sure it gets ---------------------------------------
+
+_PLAN: Final = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
+
+
+def _vgg16_from(block: int, *, bias: int = 1, only: bool = False, channels: int = 0) -> int:
+    """By the sizes of the kernels; the options are the readers' mistakes."""
+    seen, total = 3, 0
+    for number, filters in _PLAN.items():
+        for out in filters:
+            if number == block or (number > block and not only):
+                entering = seen if not channels else out
+                total += np.zeros((3, 3, entering, out)).size + bias * out
+            seen = out
+    return total
+
+
+def _surer(probabilities: Array, factor: float) -> Array:
+    """By odds: multiplying the logit raises the odds to a power."""
+    odds = (probabilities / (1 - probabilities)) ** factor
+    return np.asarray(odds / (1 + odds))
+
+
+def _relative_change(before: Array, after: Array) -> float:
+    difference = (np.asarray(after) - np.asarray(before)).ravel()
+    return float(np.linalg.norm(difference) / np.linalg.norm(np.asarray(before).ravel()))
+
+
+_WEIGHTS: Final = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
+
+_TUNING: Final = (
+    Exercise(
+        number="11.1",
+        truth=_vgg16_from,
+        cases=((5,), (4,), (3,), (1,)),
+        why="Nearly half of the base's parameters are in its last block, most of the rest in the "
+        "one before.",
+        mistakes=(
+            Mistake(
+                "The biases are missing: one for each filter.",
+                lambda block: _vgg16_from(block, bias=0),
+            ),
+            Mistake(
+                "That is this block alone; the ones behind it train too.",
+                lambda block: _vgg16_from(block, only=True),
+            ),
+            Mistake(
+                "The first convolution of a block sees the channels of the block before, or of the "
+                "picture.",
+                lambda block: _vgg16_from(block, channels=1),
+            ),
+        ),
+    ),
+    Exercise(
+        number="11.2",
+        truth=_surer,
+        cases=(
+            (np.array([0.1, 0.5, 0.6, 0.99]), 3.0),
+            (np.array([0.3, 0.8]), 0.5),
+            (np.array([0.45, 0.2, 0.9]), 10.0),
+        ),
+        why="No probability crosses 0.5, so accuracy stays; the loss of the mistakes grows with "
+        "the factor.",
+        mistakes=(
+            Mistake(
+                "A probability is not a logit: bring it to the logit, multiply, and come back.",
+                lambda p, factor: p * factor,
+            ),
+            Mistake(
+                "Still a probability that was multiplied; cutting it off at 1 does not help.",
+                lambda p, factor: np.clip(p * factor, 0, 1),
+            ),
+            Mistake(
+                "That is the logit itself: the sigmoid brings it back to a probability.",
+                lambda p, factor: factor * np.log(p / (1 - p)),
+            ),
+            Mistake(
+                "A power of the probability moves 0.5 itself, and answers with it.",
+                lambda p, factor: p**factor,
+            ),
+        ),
+    ),
+    Exercise(
+        number="11.3",
+        truth=_relative_change,
+        cases=(
+            (_WEIGHTS, 1.02 * _WEIGHTS),
+            (_WEIGHTS, _WEIGHTS + 0.1),
+            (np.array([3.0, 4.0]), np.array([4.0, 3.0])),
+        ),
+        why="A length is a root of a sum of squares, over all numbers of the array at once.",
+        mistakes=(
+            Mistake(
+                "The root is missing, above and below.",
+                lambda before, after: float(((after - before) ** 2).sum() / (before**2).sum()),
+            ),
+            Mistake(
+                "That compares the two lengths; a weight can turn without getting longer.",
+                lambda before, after: float(
+                    abs(np.linalg.norm(after.ravel()) - np.linalg.norm(before.ravel()))
+                    / np.linalg.norm(before.ravel())
+                ),
+            ),
+            Mistake(
+                "That is the length of the change; it still has to be compared with that of the "
+                "weight.",
+                lambda before, after: float(np.linalg.norm((after - before).ravel())),
+            ),
+            Mistake(
+                "A mean of ratios lets numbers near zero decide: take the lengths of the whole "
+                "arrays first.",
+                lambda before, after: float(np.mean(np.abs((after - before) / before))),
+            ),
+        ),
+    ),
+)
+
+EXERCISES: Final = (*_EXTRACTION, *_FROZEN, *_TUNING)

@@ -1,0 +1,320 @@
+"""What is right in the exercises of notebooks 08, 12 and 13, and the mistakes readers make."""
+
+from itertools import product
+from math import ceil, comb, log, sqrt
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvlab.course.exercises.judging import Exercise, Mistake
+
+Array = NDArray[Any]
+
+# 08: what networks are made of -------------------------------------------------------------
+
+
+def _inception_parameters(channels: int, filters: tuple[int, ...]) -> int:
+    """By the sizes of the kernels, branch by branch."""
+    one, reduce3, three, reduce5, five, pool = filters
+    windows = [(1, channels, one), (1, channels, reduce3), (3, reduce3, three)]
+    windows += [(1, channels, reduce5), (5, reduce5, five), (1, channels, pool)]
+    kernels = [np.zeros((size, size, seen, count)) for size, seen, count in windows]
+    return sum(kernel.size + kernel.shape[-1] for kernel in kernels)
+
+
+def _separable_share(inputs: int, outputs: int, window: int) -> float:
+    """By the sizes of the kernels."""
+    full = np.zeros((window, window, inputs, outputs))
+    depthwise, pointwise = np.zeros((window, window, inputs)), np.zeros((inputs, outputs))
+    return (depthwise.size + pointwise.size) / full.size
+
+
+def _comparisons(image_size: int, patch: int) -> int:
+    """By listing all pairs of tokens."""
+    corners = range(0, image_size, patch)
+    tokens = ["class", *((row, column) for row in corners for column in corners)]
+    return sum(1 for _ in product(tokens, tokens))
+
+
+_PRETRAINED: Final = (
+    Exercise(
+        number="08.1",
+        truth=_inception_parameters,
+        cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
+        why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
+        mistakes=(
+            Mistake(
+                "The biases are missing: each convolution has one for every filter.",
+                lambda c, f: c * (f[0] + f[1] + f[3] + f[5]) + 9 * f[1] * f[2] + 25 * f[3] * f[4],
+            ),
+            Mistake(
+                "The large windows see what the 1 × 1 convolution in front of them puts out, not "
+                "the module's input.",
+                lambda c, f: (
+                    (c + 1) * (f[0] + f[1] + f[3] + f[5]) + (9 * c + 1) * f[2] + (25 * c + 1) * f[4]
+                ),
+            ),
+            Mistake(
+                "Pooling has no parameters, but a 1 × 1 convolution follows it.",
+                lambda c, f: (
+                    (c + 1) * (f[0] + f[1] + f[3]) + (9 * f[1] + 1) * f[2] + (25 * f[3] + 1) * f[4]
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        number="08.2",
+        truth=_separable_share,
+        cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
+        why="With a few hundred filters what remains is about one part in window × window.",
+        mistakes=(
+            Mistake(
+                "Only the depthwise half is counted; mixing the channels takes weights as well.",
+                lambda m, n, k: 1 / n,
+            ),
+            Mistake(
+                "Only the pointwise half is counted; the windows take weights as well.",
+                lambda m, n, k: 1 / k**2,
+            ),
+            Mistake(
+                "Inputs and outputs are exchanged: the full convolution has a window for each pair "
+                "of them, the depthwise one for each input.",
+                lambda m, n, k: 1 / m + 1 / k**2,
+            ),
+            Mistake(
+                "That is how many times smaller it is; asked is what share remains.",
+                lambda m, n, k: 1 / (1 / n + 1 / k**2),
+            ),
+        ),
+    ),
+    Exercise(
+        number="08.3",
+        truth=_comparisons,
+        cases=((224, 16), (384, 16), (64, 8)),
+        why="Twice the picture's side makes nearly sixteen times the comparisons.",
+        mistakes=(
+            Mistake(
+                "The class token compares as well, and is compared with.",
+                lambda size, patch: (size // patch) ** 4,
+            ),
+            Mistake(
+                "That is the number of tokens. Each of them is compared with each.",
+                lambda size, patch: (size // patch) ** 2 + 1,
+            ),
+            Mistake(
+                "A token is compared with itself too, and a with b is not the same as b with a: a "
+                "query is not a key.",
+                lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
+            ),
+        ),
+    ),
+)
+
+# 12: what trains, which statistics, how fast they drift ----------------------------------
+
+
+def _weights_that_train(stack: list[tuple[str, bool, bool]]) -> int:
+    """Ask Keras: build the layers and count."""
+    from keras import layers  # noqa: PLC0415 (Keras takes seconds to import)
+
+    made = {
+        "conv": layers.Conv2D(4, 3, padding="same"),
+        "conv without bias": layers.Conv2D(4, 3, padding="same", use_bias=False),
+        "norm": layers.BatchNormalization(),
+        "pool": layers.MaxPooling2D(2),
+    }
+    count = 0
+    for kind, has_bias, trainable in stack:
+        name = kind if has_bias or kind != "conv" else "conv without bias"
+        layer = type(made[name]).from_config(made[name].get_config())
+        layer.build((None, 8, 8, 4))
+        layer.trainable = trainable
+        count += len(layer.trainable_weights)
+    return count
+
+
+def _count(
+    stack: list[tuple[str, bool, bool]], *, norm: int = 2, bias: bool = True, frozen: bool = False
+) -> int:
+    """Count by rule; the options are the readers' mistakes."""
+    weights = {"conv": 1, "norm": norm, "pool": 0}
+    return sum(
+        weights[kind] + (kind == "conv" and (has_bias or not bias))
+        for kind, has_bias, trainable in stack
+        if trainable or frozen
+    )
+
+
+def _normalizes_by(trainable: bool, training: bool) -> str:
+    """Ask Keras: a batch of two numbers has the mean 0 afterwards, or it has not."""
+    import keras  # noqa: PLC0415
+
+    norm = keras.layers.BatchNormalization(trainable=trainable)
+    output = norm(keras.ops.convert_to_tensor([[3.0], [5.0]]), training=training)
+    return "batch" if abs(float(keras.ops.mean(output))) < 0.1 else "moving"
+
+
+def _batches_until(momentum: float, share: float) -> int:
+    """By doing it: from 0 toward 1, batch after batch."""
+    moving, batches = 0.0, 0
+    while moving < share:
+        moving = momentum * moving + (1 - momentum)
+        batches += 1
+    return batches
+
+
+_FREEZING: Final = (
+    Exercise(
+        number="12.1",
+        truth=_weights_that_train,
+        cases=(
+            ([("conv", True, True), ("norm", False, True), ("pool", False, True)],),
+            ([("conv", False, True), ("norm", False, True)],),
+            ([("conv", True, False), ("norm", False, False), ("conv", True, True)],),
+            ([("norm", False, True)] * 3 + [("conv", False, False)],),
+            ([],),
+        ),
+        why="A frozen layer counts nothing, and of a BatchNormalization's four weights only gamma "
+        "and beta are learned.",
+        mistakes=(
+            Mistake(
+                "A BatchNormalization has four weights, but gradients reach only two of them.",
+                lambda stack: _count(stack, norm=4),
+            ),
+            Mistake("A convolution without bias has one weight.", lambda s: _count(s, bias=False)),
+            Mistake("Frozen layers are counted too.", lambda stack: _count(stack, frozen=True)),
+        ),
+    ),
+    Exercise(
+        number="12.2",
+        truth=_normalizes_by,
+        cases=((True, True), (True, False), (False, True), (False, False)),
+        why="Only a layer that may train, in a call that trains, looks at the batch.",
+        mistakes=(
+            Mistake(
+                "The flag counts as well: a frozen BatchNormalization stays in inference mode "
+                "whatever the call says.",
+                lambda trainable, training: "batch" if training else "moving",
+            ),
+            Mistake(
+                "The call counts as well: nothing looks at the batch in `predict`.",
+                lambda trainable, training: "batch" if trainable else "moving",
+            ),
+            Mistake(
+                "One of the two is not enough.",
+                lambda trainable, training: "batch" if trainable or training else "moving",
+            ),
+            Mistake(
+                "The other way round: which statistics does a network use in `predict`?",
+                lambda trainable, training: "moving" if trainable and training else "batch",
+            ),
+        ),
+    ),
+    Exercise(
+        number="12.3",
+        truth=_batches_until,
+        cases=((0.99, 0.5), (0.9, 0.9), (0.99, 0.99), (0.5, 0.9), (0.75, 0.3)),
+        why="After n batches the old mean has the weight momentum to the power of n.",
+        mistakes=(
+            Mistake(
+                "Round up: before that batch the mean has not gone far enough.",
+                lambda momentum, share: int(log(1 - share) / log(momentum)),
+            ),
+            Mistake(
+                "That is when the *old* mean has `share` of the weight left. How much is left when "
+                "`share` of the way is done?",
+                lambda momentum, share: ceil(log(share) / log(momentum)),
+            ),
+            Mistake(
+                "The steps get smaller on the way: each goes a fixed part of what is left, not of "
+                "the whole.",
+                lambda momentum, share: ceil(share / (1 - momentum)),
+            ),
+        ),
+    ),
+)
+
+# 13: which difference is real -------------------------------------------------------------
+
+
+def _both_tails(only_first: int, only_second: int) -> float:
+    """Count all ways in which the disputed pictures could fall, and those at least as uneven."""
+    disputed = only_first + only_second
+    observed = abs(only_first - only_second)
+    ways = [comb(disputed, k) for k in range(disputed + 1) if abs(disputed - 2 * k) >= observed]
+    return float(sum(ways) / 2**disputed)
+
+
+def _upper_tail(only_first: int, only_second: int) -> float:
+    """Chance that one given network wins at least as many as the winner did."""
+    disputed, most = only_first + only_second, max(only_first, only_second)
+    return float(sum(comb(disputed, k) for k in range(most, disputed + 1)) / 2**disputed)
+
+
+def _enough_pictures(accuracy: float, half_width: float) -> int:
+    """By search: the first number of pictures whose interval is narrow enough."""
+    low, high = 0, 1
+    while 1.96 * sqrt(accuracy * (1 - accuracy) / high) > half_width:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        narrow = 1.96 * sqrt(accuracy * (1 - accuracy) / middle) <= half_width
+        low, high = (low, middle) if narrow else (middle, high)
+    return high
+
+
+_LADDER: Final = (
+    Exercise(
+        number="13.1",
+        truth=_both_tails,
+        cases=((20, 8), (8, 20), (5, 5), (1, 0), (0, 12)),
+        why="If both networks were equally good, each disputed picture would be a coin toss.",
+        mistakes=(
+            Mistake(
+                "Only one direction is counted. Before looking, the second network could have won "
+                "as well.",
+                _upper_tail,
+            ),
+            Mistake(
+                "That is the chance of exactly this split. Splits that are even more uneven count "
+                "as well, in both directions.",
+                lambda a, b: comb(a + b, a) / 2 ** (a + b),
+            ),
+            Mistake(
+                "The tail was doubled, and an even split then gets more than 1: a probability "
+                "cannot.",
+                lambda a, b: 2 * _upper_tail(a, b),
+            ),
+        ),
+    ),
+    Exercise(
+        number="13.2",
+        truth=_enough_pictures,
+        cases=((0.9, 0.02), (0.97, 0.01), (0.5, 0.03), (0.97, 0.005)),
+        why="Half the width takes four times the pictures.",
+        mistakes=(
+            Mistake(
+                "One standard error on each side covers two thirds of the cases; 95 % take 1.96 of "
+                "them.",
+                lambda p, h: ceil(p * (1 - p) / h**2),
+            ),
+            Mistake(
+                "You took the whole width of the interval; given is how far it reaches to each "
+                "side.",
+                lambda p, h: ceil(4 * 1.96**2 * p * (1 - p) / h**2),
+            ),
+            Mistake(
+                "The width falls with the square root of the number of pictures, not with the "
+                "number.",
+                lambda p, h: ceil(1.96 * sqrt(p * (1 - p)) / h),
+            ),
+            Mistake(
+                "One picture too few: round up, or the interval is a hair too wide.",
+                lambda p, h: int(1.96**2 * p * (1 - p) / h**2),
+            ),
+        ),
+    ),
+)
+
+EXERCISES: Final = (*_PRETRAINED, *_FREEZING, *_LADDER)

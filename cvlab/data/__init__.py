@@ -1,0 +1,21 @@
+"""Cats and dogs: found, checked, split and decoded once, from wherever they come.
+
+The steps are public in the order in which `load_pets` takes them: `locate`, `find_pictures`,
+`make_subset`, `decode`. Nothing here imports Keras.
+"""
+
+from cvlab.data.listing import CLASS_NAMES, find_pictures
+from cvlab.data.loading import Pets, Split, decode, load_pets
+from cvlab.data.locating import locate
+from cvlab.data.splitting import make_subset
+
+__all__ = [
+    "CLASS_NAMES",
+    "Pets",
+    "Split",
+    "decode",
+    "find_pictures",
+    "load_pets",
+    "locate",
+    "make_subset",
+]

@@ -1,0 +1,160 @@
+"""Zip archives from strangers, read in place.
+
+Nothing is ever unpacked to a path that an archive names. An archive with a member that could only
+be meant to do harm, or that no tool for photos writes, is refused as a whole, by the member's name.
+"""
+
+import lzma
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from cvlab.cache.storage import DatasetError, readable_bytes
+
+MAX_MEMBERS = 200_000
+MAX_MEMBER_BYTES = 100 * 2**20
+MAX_NESTED_BYTES = 4 * 2**30
+MAX_TOTAL_BYTES = 16 * 2**30
+# Photos are compressed already: in a zip they shrink by a few percent. Deflate's best is 1,032.
+MAX_RATIO = 200
+_RATIO_MATTERS_FROM = 2**20
+
+# What `zipfile` and its decompressors answer damaged archives with, depending on where they
+# stumble; `bz2` raises an `OSError` without a number besides.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+)
+
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+_DRIVE = re.compile(r"^[A-Za-z]:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class ArchiveError(DatasetError):
+    """A zip archive is damaged, no zip archive at all, or not to be trusted."""
+
+
+def _unsafe_name(name: str) -> str | None:
+    if not name:
+        return "it has no name"
+    if _CONTROL.search(name):
+        return "its name holds control characters"
+    if "\\" in name:
+        return "its name holds a backslash"
+    if name.startswith("/") or _DRIVE.match(name):
+        return "its name is an absolute path"
+    if ".." in PurePosixPath(name).parts:
+        return "its name leads out of the archive ('..')"
+    return None
+
+
+def _unsafe_kind(info: zipfile.ZipInfo) -> str | None:
+    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
+    if kind == stat.S_IFLNK:
+        return "it is a link"
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "it is neither a file nor a folder"
+    if info.header_offset < 0:
+        return "it lies before the start of the archive"
+    if info.flag_bits & 0x1:
+        return "it is encrypted"
+    if info.compress_type not in _METHODS:
+        return f"its compression method {info.compress_type} is unknown"
+    return None
+
+
+def _unsafe_size(info: zipfile.ZipInfo) -> str | None:
+    limit = MAX_NESTED_BYTES if info.filename.lower().endswith(".zip") else MAX_MEMBER_BYTES
+    if info.file_size > limit:
+        return f"it claims {readable_bytes(info.file_size)}, more than {readable_bytes(limit)}"
+    if info.file_size > max(_RATIO_MATTERS_FROM, MAX_RATIO * info.compress_size):
+        return (
+            f"it would grow from {readable_bytes(info.compress_size)} to "
+            f"{readable_bytes(info.file_size)}, more than {MAX_RATIO} times"
+        )
+    return None
+
+
+def _check_members(archive: zipfile.ZipFile, where: str) -> None:
+    members = archive.infolist()
+    if len(members) > MAX_MEMBERS:
+        raise ArchiveError(
+            f"{where} is refused: it has {len(members):,} members, more than {MAX_MEMBERS:,}. "
+            "Get the archive again from where it is published."
+        )
+    seen: set[str] = set()
+    for info in members:
+        # `filename` is what zipfile makes of the name; `orig_filename` is what the archive says.
+        reason = _unsafe_name(info.orig_filename) or _unsafe_kind(info) or _unsafe_size(info)
+        if reason is None and info.filename in seen:
+            reason = "a second member has the same name"
+        if reason is not None:
+            raise ArchiveError(
+                f"{where} is refused because of its member {info.orig_filename!r}: {reason}. "
+                "Nothing was unpacked. Get the archive again from where it is published, or pass a "
+                "folder of pictures instead."
+            )
+        seen.add(info.filename)
+    total = sum(info.file_size for info in members)
+    if total > MAX_TOTAL_BYTES:
+        raise ArchiveError(
+            f"{where} is refused: its members claim {readable_bytes(total)} together, more than "
+            f"{readable_bytes(MAX_TOTAL_BYTES)}. Get the archive again from where it is published."
+        )
+
+
+def _not_a_zip(path: Path, called: str, error: Exception) -> ArchiveError:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        start = stream.read(512)
+    if size == 0:
+        what = "is empty (0 bytes)"
+    elif start.startswith(b"PK\x03\x04"):
+        what = (
+            f"is a damaged zip archive, most likely cut short: it ends after "
+            f"{readable_bytes(size)} without a readable table of contents ({error})"
+        )
+    elif b"<html" in start.lower() or b"<!doctype" in start.lower():
+        what = "is a web page, not a zip archive: the download needed a login or a confirmation"
+    else:
+        what = f"is not a zip archive: it starts with the bytes {start[:8]!r}"
+    return ArchiveError(f"{called} {what}. Delete it and download it again.")
+
+
+def open_archive(path: Path, *, called: str | None = None) -> zipfile.ZipFile:
+    """Open a zip archive for reading after a look at every member's name, kind and size.
+
+    Args:
+        path: The archive.
+        called: What error messages call it, if not by its path.
+
+    Returns:
+        The open archive; the caller closes it. What is read from it is at most what the checked
+        sizes say, and `zipfile` checks each member's CRC-32.
+
+    Raises:
+        ArchiveError: If the file is no zip archive, is damaged, or has a member with an absolute
+            path, `..`, a backslash, a drive letter, control characters or nothing in its name, a
+            link or another special file, an encrypted member, one of absurd place, size or
+            compression, or two members of the same name.
+    """
+    called = called or str(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except DAMAGE as error:
+        raise _not_a_zip(path, called, error) from error
+    try:
+        _check_members(archive, called)
+    except ArchiveError:
+        archive.close()
+        raise
+    return archive

@@ -1,0 +1,145 @@
+"""Where the cats and dogs come from: a path, an archive from the network, or the course's pen."""
+
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+from cvlab.cache import storage
+from cvlab.cache.storage import DatasetError, DownloadError
+from cvlab.cache.threads import in_threads
+from cvlab.data import decoding, splitting
+from cvlab.data.listing import ARCHIVE_NAMES, CLASS_NAMES
+from cvlab.drawing import canvas, toypets
+
+# Microsoft's copy of the pictures of Kaggle's competition "Dogs vs. Cats" (the Asirra set).
+MICROSOFT_URL = (
+    "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
+    "kagglecatsanddogs_5340.zip"
+)
+MICROSOFT_PAGE = "https://www.microsoft.com/en-us/download/details.aspx?id=54765"
+MICROSOFT_BYTES = 824_887_076
+MICROSOFT_SHA256 = "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9"
+KAGGLE_PAGE = "https://www.kaggle.com/c/dogs-vs-cats/data"
+
+_MANIFEST = "manifest.json"
+_DRAWN = "toypets"
+
+
+def _by_hand(downloads: Path) -> str:
+    return (
+        f"To get the photos by hand, download {ARCHIVE_NAMES[0]} ({MICROSOFT_PAGE}, 825 MB) or "
+        f"dogs-vs-cats.zip ({KAGGLE_PAGE}, needs an account) with a browser, and either put it "
+        f"into the folder {downloads} or set the environment variable CVLAB_PHOTOS to its path."
+    )
+
+
+def _microsoft(downloads: Path) -> Path:
+    target = downloads / ARCHIVE_NAMES[0]
+    if target.is_file():
+        return target
+    try:
+        return storage.download(
+            MICROSOFT_URL, target, size=MICROSOFT_BYTES, sha256=MICROSOFT_SHA256
+        )
+    except DownloadError as error:
+        raise DownloadError(f"{error}\n{_by_hand(downloads)}") from error
+
+
+def _drawn(count: int, image_size: int, seed: int, cache: Path) -> Path:
+    # The drawing code itself is part of the key: when it changes, so do the pictures.
+    code = [inspect.getsource(module) for module in (canvas, toypets)]
+    key = storage.key_of([code, np.__version__, PIL.__version__, count, image_size, seed])
+    place = cache / "drawn" / key
+    if not _drawn_whole(place):
+        with storage.locked(place):
+            if not _drawn_whole(place):
+                # A JPEG file of a drawing takes less than a byte a pixel, and a block of the disk.
+                needed = len(CLASS_NAMES) * count * (4096 + image_size * image_size)
+                purpose = f"drawing {2 * count:,} pictures"
+                with storage.whole_folder(place, needed, purpose) as unfinished:
+                    toypets.write_pictures(unfinished / _DRAWN, count, size=image_size, seed=seed)
+                    digests = _digests_of_files(unfinished / _DRAWN)
+                    storage.write_sealed(unfinished / _MANIFEST, digests)
+    return place / _DRAWN
+
+
+def _drawn_whole(place: Path) -> bool:
+    """Whether all drawn pictures are there as they were written, and nothing else."""
+    digests = storage.read_sealed(place / _MANIFEST)
+    return digests is not None and digests == _digests_of_files(place / _DRAWN)
+
+
+def _digests_of_files(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = in_threads(storage.sha256_of, files)
+    return {
+        path.relative_to(folder).as_posix(): digest
+        for path, digest in zip(files, digests, strict=True)
+    }
+
+
+def locate(
+    source: str | Path | None = None,
+    *,
+    image_size: int,
+    per_class: Mapping[str, int] | None = None,
+    seed: int | None = None,
+    cache: str | Path | None = None,
+) -> Path:
+    """Return the folder or archive that a source stands for; draw or download it if need be.
+
+    Args:
+        source: The path of a zip archive or folder, or one of three words. `photos`: the path in
+            the environment variable `CVLAB_PHOTOS`, else an archive in the cache's folder
+            `downloads` (Microsoft's or one of Kaggle's, put there by an earlier download or by
+            hand), else a download of Microsoft's. `microsoft`: Microsoft's archive, downloaded
+            unless it is there. `toypets`: pictures drawn by `cvlab.drawing.toypets`. None is `photos`.
+        image_size: Height and width in pixels at which `toypets` draws.
+        per_class: `toypets` draws as many of each class as all splits together want.
+        seed: Seed of `toypets`; 0 if None.
+        cache: Cache folder; see `cvlab.cache.storage.cache_root`.
+
+    Raises:
+        DatasetError: If there is nothing at the path.
+        DownloadError: If the download fails; the message says how to get the file by hand.
+        SpaceError: If the disk has no room.
+    """
+    # Before anything is drawn or downloaded.
+    if not isinstance(source, str | Path | None):
+        raise DatasetError(
+            f"source is {source!r}: pass a path, 'photos', 'microsoft' or 'toypets'."
+        )
+    decoding.check_image_size(image_size)
+    wanted = splitting.checked_per_class(per_class)
+    splitting.check_seed(seed)
+    root = storage.cache_root(cache)
+    downloads = root / "downloads"
+    if source == "toypets":
+        if image_size < toypets.SMALLEST:
+            raise DatasetError(
+                f"image_size is {image_size}, and drawn pictures need at least {toypets.SMALLEST} "
+                "pixels a side."
+            )
+        return _drawn(sum(wanted.values()), image_size, seed or 0, root)
+    if source == "microsoft":
+        return _microsoft(downloads)
+    if source is not None and source != "photos":
+        return Path(source).expanduser()
+    photos = os.environ.get("CVLAB_PHOTOS")
+    if photos:
+        path = Path(photos).expanduser()
+        if not path.exists():
+            raise DatasetError(
+                f"The environment variable CVLAB_PHOTOS names {photos}, and there is no such file "
+                f"or folder (looked for {path.absolute()}). Correct it, or unset it to download "
+                "the photos."
+            )
+        return path
+    for name in ARCHIVE_NAMES:
+        if (downloads / name).is_file():
+            return downloads / name
+    return _microsoft(downloads)

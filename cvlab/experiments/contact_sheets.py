@@ -1,0 +1,95 @@
+"""Contact sheets of the drawn pictures as PNG files: `python -m cvlab.experiments.contact_sheets build/sheets`.
+
+For whoever wants to look before believing: a hundred cats and dogs in an order drawn by lot, with
+the answers in a text file beside them, so that a person can take the test that the networks take;
+and the zoo that the embedded base was pretrained on, one species a row.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cvlab.drawing import toypets
+
+COLUMNS: Final = 10
+ROWS: Final = 10
+FIRST: Final = 100_000  # numbers that no notebook draws
+
+
+def contact_sheet(pictures: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8]:
+    """Lay pictures out in rows, edge to edge.
+
+    Args:
+        pictures: (n, height, width, 3) uint8.
+        columns: Pictures a row; n must be a multiple of it.
+
+    Returns:
+        One picture, (n / columns * height, columns * width, 3) uint8.
+
+    Raises:
+        ValueError: If the last row would not be full.
+    """
+    count, height, width, channels = pictures.shape
+    if columns < 1 or count % columns:
+        raise ValueError(
+            f"{count} pictures do not fill rows of {columns}: give a multiple of {columns} pictures"
+        )
+    rows = pictures.reshape(-1, columns, height, width, channels)
+    return np.ascontiguousarray(rows.swapaxes(1, 2).reshape(-1, columns * width, channels))
+
+
+def pets(size: int = 64, seed: int = 0) -> tuple[NDArray[np.uint8], list[str]]:
+    """Draw a hundred cats and dogs in an order drawn by lot.
+
+    Args:
+        size: Height and width of each in pixels.
+        seed: Of the pictures and of their order.
+
+    Returns:
+        The sheet, uint8 RGB, and what each picture shows, row by row.
+    """
+    answers = np.random.default_rng(seed).choice(toypets.CLASSES, ROWS * COLUMNS).tolist()
+    pictures = [
+        toypets.draw(species, FIRST + number, size=size, seed=seed)
+        for number, species in enumerate(answers)
+    ]
+    return contact_sheet(np.stack(pictures)), answers
+
+
+def zoo(seed: int = 0) -> NDArray[np.uint8]:
+    """Draw ten of each species of the zoo, one species a row, uint8 RGB."""
+    numbers = range(FIRST, FIRST + COLUMNS)
+    rows = [
+        toypets.draw_many(species, numbers, seed=seed, progress=False) for species in toypets.ZOO
+    ]
+    return contact_sheet(np.concatenate(rows))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cvlab.experiments.contact_sheets", description=__doc__
+    )
+    parser.add_argument("folder", type=Path, help="where the PNG files go")
+    parser.add_argument("--seed", type=int, default=0, help="of the pictures; default 0")
+    options = parser.parse_args(arguments)
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for size in (64, 150):
+        sheet, answers = pets(size, options.seed)
+        Image.fromarray(sheet).save(folder / f"pets_{size}.png")
+        lines = [" ".join(answers[row : row + COLUMNS]) for row in range(0, len(answers), COLUMNS)]
+        (folder / f"pets_{size}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    Image.fromarray(zoo(seed=options.seed)).save(folder / "zoo_64.png")
+    print(f"A hundred pets to name, their answers, and the zoo: {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

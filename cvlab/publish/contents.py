@@ -1,0 +1,186 @@
+"""What the notebooks say about each other: contents, way to the neighbors, times, links to Colab.
+
+`make contents` writes these parts into the notebooks anew, from the list of notebooks, the recorded
+runs (`cvlab.course.recorded`) and one setting, `repository` in the section `tool.cvlab` of pyproject.toml.
+Everything else in a notebook stays as it is.
+"""
+
+import argparse
+import re
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import nbformat
+from nbformat import NotebookNode
+
+from cvlab import profiles
+from cvlab.course import recorded
+from cvlab.course.recorded import Recorded
+from cvlab.publish.pages import title_of
+
+PROJECT: Final = Path(__file__).parents[2]
+
+_TIME: Final = re.compile(r"\*\*Time\*\*.*?(?=\n\*\*|\n\n|\Z)", re.DOTALL)
+_OPEN: Final = re.compile(r"\n\n\*\*Open\*\* .*\Z", re.DOTALL)
+_WAY: Final = re.compile(r"\n\n---\n\n.*\Z", re.DOTALL)
+_TABLE: Final = re.compile(r"(?<=## Contents\n\n).*?(?=\n\n## |\Z)", re.DOTALL)
+
+# First cell where a repository is set. Nobody but a reader on Colab needs it, so it asks first.
+_COLAB: Final = """\
+# On Colab, fetch the course. Anywhere else this cell does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("cvlab") is None:
+    course = "git+https://github.com/{repository}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)"""
+_COLAB_START: Final = _COLAB.splitlines()[0]
+
+
+def repository(settings: Path = PROJECT / "pyproject.toml") -> str:
+    """The course's "owner/name" on GitHub, empty if it is not set.
+
+    Raises:
+        ValueError: If it is set to something else than an owner and a name.
+    """
+    content = tomllib.loads(settings.read_text(encoding="utf-8"))
+    name = str(content.get("tool", {}).get("cvlab", {}).get("repository", ""))
+    if name and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise ValueError(
+            f'repository = "{name}" in {settings.name} must be "owner/name", as in the address of '
+            "the course on GitHub, or empty"
+        )
+    return name
+
+
+def span(seconds: float) -> str:
+    """A time as one says it: `10 seconds`, `1.5 minutes`, `12 minutes`."""
+    if seconds < 45:
+        return f"{max(5, 5 * round(seconds / 5))} seconds"
+    halves = max(2, round(seconds / 30))
+    if halves < 10:
+        return "1 minute" if halves == 2 else f"{halves / 2:g} minutes"
+    return f"{round(seconds / 60)} minutes"
+
+
+def machine(run: Recorded) -> str:
+    """The machine of a recorded run in few words: `2 cores`, `an NVIDIA H100`."""
+    card = run.machine.get("Graphics card", "none")
+    return f"{run.machine.get('Cores', '?')} cores" if card == "none" else card
+
+
+def time_line(name: str, runs: Mapping[str, Recorded]) -> str:
+    """The sentence about a notebook's time; empty if no recorded run knows it."""
+    known = [
+        f"{span(run.seconds[name])} with `{profile}` ({machine(run)})"
+        for profile, run in runs.items()
+        if name in run.seconds
+    ]
+    return f"**Time**: {', '.join(known)}." if known else ""
+
+
+def table(titles: Mapping[str, str], runs: Mapping[str, Recorded]) -> str:
+    """The contents as a Markdown table: title with link, time in each recorded profile."""
+    recorded_profiles = [profile for profile, run in runs.items() if run.seconds]
+    lines = [
+        "| notebook |" + "".join(f" `{profile}` |" for profile in recorded_profiles),
+        "|---|" + "---|" * len(recorded_profiles),
+    ]
+    for name, title in titles.items():
+        times = (runs[profile].seconds.get(name) for profile in recorded_profiles)
+        cells = "".join(f" {span(seconds) if seconds else '–'} |" for seconds in times)
+        lines.append(f"| [{title}]({name}.ipynb) |{cells}")
+    return "\n".join(lines)
+
+
+def way(name: str, titles: Mapping[str, str]) -> str:
+    """The line with links to the notebook before, the contents and the notebook after."""
+    names = list(titles)
+    at = names.index(name)
+    parts = []
+    if at > 0:
+        parts.append(f"← [{titles[names[at - 1]]}]({names[at - 1]}.ipynb)")
+        parts.append(f"[Contents]({names[0]}.ipynb)")
+    if at + 1 < len(names):
+        parts.append(f"[{titles[names[at + 1]]}]({names[at + 1]}.ipynb) →")
+    return " · ".join(parts)
+
+
+def links(name: str, course: str) -> str:
+    """Links that open a notebook on Colab and on Binder; empty without a repository."""
+    if not course:
+        return ""
+    colab = f"https://colab.research.google.com/github/{course}/blob/main/lectures/{name}.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{course}/main?labpath=lectures/{name}.ipynb"
+    return f"**Open** this notebook in [Colab]({colab}) or [Binder]({binder})."
+
+
+def write(
+    notebook: NotebookNode,
+    name: str,
+    titles: Mapping[str, str],
+    runs: Mapping[str, Recorded],
+    course: str,
+) -> NotebookNode:
+    """Write the generated parts of one notebook anew, in place.
+
+    Args:
+        notebook: A notebook whose first cell has a **Time** and whose last cell is Markdown.
+        name: Its file name without suffix.
+        titles: Titles of all notebooks by name, in order.
+        runs: Recorded run by profile.
+        course: What `repository` returns.
+
+    Raises:
+        ValueError: If the first cell says nothing about the time, or the last is no Markdown.
+    """
+    first, last = notebook.cells[0], notebook.cells[-1]
+    if not _TIME.search(first.source) or last.cell_type != "markdown":
+        raise ValueError(
+            f"{name}: the first cell needs a line **Time**, and the last cell must be Markdown "
+            "with ## Onward; the generated parts have no place otherwise"
+        )
+    sentence = time_line(name, runs)
+    if sentence:
+        first.source = _TIME.sub(sentence, first.source, count=1)
+    opening = links(name, course)
+    first.source = _OPEN.sub("", first.source) + (f"\n\n{opening}" if opening else "")
+    last.source = _WAY.sub("", last.source) + f"\n\n---\n\n{way(name, titles)}"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _TABLE.sub(lambda _: table(titles, runs), cell.source)
+    notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(_COLAB_START)]
+    if course:
+        cell = nbformat.v4.new_code_cell(_COLAB.format(repository=course))
+        cell.id = "colab"
+        notebook.cells.insert(1, cell)
+    return notebook
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `python -m cvlab.publish.contents`; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="cvlab.publish.contents", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("notebooks", nargs="+", type=Path, help="all notebooks, in order")
+    options = parser.parse_args(arguments)
+    read = {path.stem: nbformat.read(path, as_version=4) for path in options.notebooks}
+    titles = {name: title_of(notebook) for name, notebook in read.items()}
+    runs = {profile: recorded.load(profile) for profile in profiles.PROFILES}
+    try:
+        course = repository()
+        for path in options.notebooks:
+            nbformat.write(write(read[path.stem], path.stem, titles, runs, course), path)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(titles)} notebooks know each other" + (f" and {course}" if course else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""Execute the notebooks: what `make lectures` and `make refresh` call.
+
+`python -m cvlab.publish.execution execute SOURCE TARGET --profile NAME` runs one notebook with papermill and
+writes a record beside the result; `refresh` runs a committed notebook with the quick profile and
+writes its outputs back, cleaned.
+
+A target appears only when its notebook ran to the end, so Make can resume an interrupted run. A
+failed run leaves `NAME.failed.ipynb` with the outputs up to the error.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import nbformat
+import papermill
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+
+from cvlab import profiles
+from cvlab.cache import storage
+from cvlab.course import claims
+from cvlab.publish.outcomes import Record
+from cvlab.publish.tags import SOLUTION
+
+KERNEL = "python3"
+# Everything else in a notebook's metadata (widget states, timestamps, the interpreter's exact
+# version) differs from machine to machine and would fill the history with noise.
+CLEAN_METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL},
+    "language_info": {"name": "python"},
+}
+# Text that a progress bar drew over with a carriage return.
+_OVERDRAWN = re.compile(r"[^\n]*\r(?!\n)")
+
+
+def execute(source: Path, target: Path, profile: str) -> Record:
+    """Run one notebook with a profile and write the executed notebook and its record.
+
+    Two processes that want the same target wait for one another; who comes second takes what the
+    first one made.
+
+    Args:
+        source: The notebook to run; its cells see its folder as working directory.
+        target: Where the executed notebook goes if it runs to the end. After a failure it goes
+            to `NAME.failed.ipynb` in the same folder instead.
+        profile: Value of the `parameters` cell's `PROFILE`.
+
+    Raises:
+        ValueError: If there is no such profile.
+        FileNotFoundError: If `source` does not exist.
+    """
+    profiles.get(profile)
+    if not source.exists():
+        raise FileNotFoundError(f"There is no notebook {source}: see the list in lectures/")
+    before = _stamp(target)
+    with storage.locked(target):
+        record = Record.load(target.parent, target.stem)
+        if _stamp(target) not in (None, before) and record is not None:
+            return record
+        return _execute(source, target, profile)
+
+
+def _stamp(target: Path) -> tuple[int, int] | None:
+    """Something that differs when a file is made anew; None if there is none."""
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _execute(source: Path, target: Path, profile: str) -> Record:
+    folder, name = target.parent, target.stem
+    failed, partial = folder / f"{name}.failed.ipynb", folder / f"{name}.partial.ipynb"
+    records = folder / "records"
+    # Results of an earlier run must not pass for those of this one if it is interrupted.
+    for stale in (
+        target,
+        failed,
+        Record.path(folder, name),
+        claims.file_of(records, name[:2]),
+    ):
+        stale.unlink(missing_ok=True)
+    os.environ[claims.FOLDER_VARIABLE] = str(records.absolute())  # the kernel inherits it
+
+    start = time.monotonic()
+    try:
+        cell, problem = _run(source, partial, profile)
+        verdict = "failed" if problem else "passed"
+        record = Record(name, profile, time.monotonic() - start, verdict, cell, problem, _now())
+        # In this order: a target is never there without its record, or Make would take the
+        # notebook for done and the table would miss it for good.
+        record.save(folder)
+        if partial.exists():  # a kernel may die before anything is written
+            partial.replace(failed if problem else target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return record
+
+
+def _run(source: Path, executed: Path, profile: str) -> tuple[int, str]:
+    """The number of the cell that failed and what it said; 0 and an empty string if none did."""
+    try:
+        _papermill(source, executed, {"PROFILE": profile})
+    except PapermillExecutionError as error:
+        # papermill counts the cells of the executed notebook, where it has put one or two of its
+        # own in front; the reader looks for the cell in the source.
+        first_line = next((line for line in error.source.splitlines() if line.strip()), "")
+        problem = f"{first_line.strip()} -> {error.ename}: {error.evalue}"
+        return _source_cell(source, error.source), problem
+    except DeadKernelError:
+        return 0, (
+            "the kernel died, most likely for want of memory: close other programs and notebooks, "
+            "and run without -j"
+        )
+    return 0, ""
+
+
+def _papermill(source: Path, executed: Path, parameters: dict[str, str]) -> NotebookNode:
+    """Execute a notebook; its kernel's own messages are shown only if the kernel dies."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
+        try:
+            executed_notebook: NotebookNode = papermill.execute_notebook(
+                str(source),
+                str(executed),
+                parameters=parameters,
+                kernel_name=KERNEL,
+                kernel_manager_class=_kernel_that_writes_to(messages),
+                cwd=str(source.parent),
+                progress_bar={"desc": source.stem, "leave": False},
+            )
+        except DeadKernelError:
+            messages.seek(0)
+            shutil.copyfileobj(messages, sys.stderr)
+            raise
+    return executed_notebook
+
+
+def _kernel_that_writes_to(messages: IO[str]) -> type[AsyncKernelManager]:
+    """A manager of kernels whose standard error is a file.
+
+    What a cell writes reaches the notebook all the same. What TensorFlow's C++ code writes there
+    when it starts, past every setting of its own, would cut the progress bars to pieces.
+    """
+
+    class Manager(AsyncKernelManager):
+        # Asynchronous as in the class above, which likewise hides it from mypy.
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+            await super().start_kernel(stderr=messages, **options)
+
+    return Manager
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _source_cell(source: Path, code: str) -> int:
+    cells = nbformat.read(source, as_version=4).cells
+    return next((i for i, cell in enumerate(cells, 1) if cell.source == code), 0)
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """Strip what differs from run to run but teaches nothing; sources and outputs stay.
+
+    Progress bars keep their last state only, what was printed in pieces is one piece again, and
+    cell metadata keeps only the tags. Solutions of exercises are folded away.
+    """
+    notebook.metadata = nbformat.from_dict(CLEAN_METADATA)
+    for cell in notebook.cells:
+        tags = [tag for tag in cell.metadata.get("tags", []) if tag != "injected-parameters"]
+        kept: dict[str, Any] = {"tags": tags} if tags else {}
+        if SOLUTION in tags:
+            kept["jupyter"] = {"source_hidden": True}  # JupyterLab shows it at a click
+        cell.metadata = nbformat.from_dict(kept)
+        CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, 0)
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = _OVERDRAWN.sub("", output.text)
+    return notebook
+
+
+def refresh(path: Path) -> float:
+    """Run a committed notebook with its own parameters and write its outputs back, cleaned.
+
+    Args:
+        path: A notebook in `lectures/`, changed in place only if it runs to the end.
+
+    Returns:
+        Seconds of wall time.
+
+    Raises:
+        PapermillExecutionError: If a cell fails; the notebook is left as it was.
+    """
+    partial = path.with_name(f".{path.stem}.partial.ipynb")
+    start = time.monotonic()
+    try:
+        executed = _papermill(path, partial, {})
+        nbformat.write(clean(executed), partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return time.monotonic() - start
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `python -m cvlab.publish.execution`; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="cvlab.publish.execution", description=__doc__.splitlines()[0]
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("execute", help="run one notebook")
+    run.add_argument("source", type=Path)
+    run.add_argument("target", type=Path)
+    run.add_argument("--profile", required=True, choices=list(profiles.PROFILES))
+    again = commands.add_parser("refresh", help="run committed notebooks and keep their outputs")
+    again.add_argument("notebooks", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+
+    # Make stops its children with SIGTERM. While a notebook runs nbclient handles it and shuts the
+    # kernel down; before and after, leave by an exception so that nothing partial stays behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    # Progress is shown here, a cell at a time; bars inside the notebooks would be stored in them.
+    os.environ["TQDM_DISABLE"] = "1"
+    # The kernel must be the one of this interpreter, not one the user once installed.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    if options.command == "execute":
+        record = execute(options.source, options.target, options.profile)
+        print(f"{record.notebook}: {record.verdict} in {record.seconds:.0f} s", flush=True)
+        return 0 if record.verdict == "passed" else 1
+    for path in options.notebooks:
+        print(f"{path.stem}: refreshed in {refresh(path):.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

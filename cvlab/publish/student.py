@@ -1,0 +1,100 @@
+"""Student copies of the notebooks: no solutions, no outputs. `make student` calls this.
+
+`python -m cvlab.publish.student build/student lectures/*.ipynb` writes a copy of each notebook. A cell with
+the tag `solution` keeps its imports and its function's signature and docstring; the body becomes
+`raise NotImplementedError`. Everything else stays, so the check behind each exercise works at once.
+"""
+
+import argparse
+import ast
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from cvlab.publish.tags import SOLUTION
+
+
+def stub(source: str) -> str:
+    """Take the solution out of a cell.
+
+    Args:
+        source: A `solution` cell: imports, and exactly one function with a docstring.
+
+    Returns:
+        The same cell with `raise NotImplementedError` in place of the function's body.
+
+    Raises:
+        ValueError: If the cell holds anything else, which the student would get to see.
+    """
+    tree = ast.parse(source)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    others = [
+        node
+        for node in tree.body
+        if not isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom)
+    ]
+    if len(functions) != 1 or others or ast.get_docstring(functions[0]) is None:
+        raise ValueError(
+            "A solution cell holds imports and one function with a docstring, nothing else, "
+            f"because all but the function's body is shown to students; this one begins with "
+            f"{source.strip().splitlines()[0]!r}"
+        )
+    function = functions[0]
+    docstring = function.body[0]
+    lines = source.splitlines()
+    if docstring.end_lineno is None or function.end_lineno is None:
+        raise ValueError("The cell's syntax tree has no line numbers")
+    if function.body[1:] and function.body[1].lineno <= docstring.end_lineno:
+        raise ValueError(
+            f"The body of {function.name} begins on the line of its docstring, which students get "
+            "to see: begin a new line"
+        )
+    kept = lines[: docstring.end_lineno]
+    body = f'{" " * docstring.col_offset}raise NotImplementedError("write {function.name} here")'
+    return "\n".join([*kept, body, *lines[function.end_lineno :]]).rstrip()
+
+
+def student_copy(notebook: NotebookNode) -> NotebookNode:
+    """Turn a master notebook into a student's, in place: stubs for solutions, no outputs.
+
+    Raises:
+        ValueError: If a solution cell holds more than it may; the message says which.
+    """
+    for number, cell in enumerate(notebook.cells, 1):
+        if cell.cell_type != "code":
+            continue
+        cell.outputs, cell.execution_count = [], None
+        if SOLUTION in cell.metadata.get("tags", []):
+            try:
+                cell.source = stub(cell.source)
+            except ValueError as error:
+                raise ValueError(f"Cell {number}: {error}") from error
+            cell.metadata = nbformat.from_dict({})
+    return notebook
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `python -m cvlab.publish.student`; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="cvlab.publish.student", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("folder", type=Path, help="where the copies go")
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for path in options.notebooks:
+        try:
+            copy = student_copy(nbformat.read(path, as_version=4))
+        except ValueError as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            return 1
+        nbformat.write(copy, options.folder / path.name)
+    print(f"{len(options.notebooks)} notebooks without solutions are in {options.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

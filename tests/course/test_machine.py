@@ -1,0 +1,169 @@
+"""The look at the machine: what stops the course, what only slows it down."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from cvlab.course import machine
+
+FINE = machine.Machine(
+    python="3.11.9",
+    packages={"keras": "3.15.1", "tensorflow": "2.21.0", "numpy": "2.4.0"},
+    system="Linux x86_64",
+    cores=2,
+    memory_gib=8.0,
+    gpus=("H200",),
+    bfloat16=False,
+)
+
+
+def test_this_machine_passes() -> None:
+    found = machine.check(gpu=False)
+    assert found.python == ".".join(map(str, sys.version_info[:3]))
+    assert found.packages["keras"] == importlib.metadata.version("keras")
+    assert 1 <= found.cores <= (os.cpu_count() or 1)
+    assert found.memory_gib is None or 0.1 < found.memory_gib < 1e5
+
+
+def test_floors_are_those_of_the_project() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
+    project = tomllib.loads(text)["project"]
+    assert project["requires-python"].startswith(f">={'.'.join(map(str, machine.PYTHON))},")
+    stated = project["dependencies"] + [
+        one for extra in project["optional-dependencies"].values() for one in extra
+    ]
+    for name, floor in machine.PACKAGES.items():
+        assert any(line.startswith(f"{name}>={floor},") for line in stated)
+
+
+def test_old_and_missing_versions_stop_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    versions = {"keras": "2.15.0", "tensorflow": None, "numpy": "2.10.1"}
+    monkeypatch.setattr(machine, "_installed", versions.__getitem__)
+    with pytest.raises(RuntimeError) as caught:
+        machine.check(gpu=False)
+    text = str(caught.value)
+    assert "Python 3.9.1 is too old: 3.11 or newer" in text
+    assert "keras 2.15.0 is too old: 3.12 or newer" in text
+    assert "tensorflow is not installed" in text
+    assert "numpy" not in text  # 2.10 is newer than 2.4, although not as text
+    assert "make setup" in text
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [("2.21.0", (2, 21, 0)), ("3.0.0rc1", (3, 0, 0)), ("2.20+cpu", (2, 20)), ("odd", ())],
+)
+def test_numbers(version: str, numbers: tuple[int, ...]) -> None:
+    assert machine._numbers(version) == numbers
+
+
+def test_a_good_machine_gets_no_warning() -> None:
+    assert FINE.warnings == []
+    assert "Note" not in FINE.report()
+    assert "H200" in FINE.report()
+
+
+def test_a_small_machine_gets_kind_warnings() -> None:
+    small = replace(FINE, cores=1, memory_gib=1.5, gpus=(), bfloat16=True)
+    text = small.report()
+    assert "1 core" in text
+    assert "1.5 GiB" in text
+    assert "No GPU" in text
+    assert text.count("Note:") == 3
+
+
+def test_without_bfloat16_the_stated_times_are_not_those_of_this_machine() -> None:
+    """They do not matter beside a graphics card."""
+    told = {
+        (gpus, can): any(
+            "bfloat16" in note for note in replace(FINE, gpus=gpus, bfloat16=can).warnings
+        )
+        for gpus in ((), None, ("H200",))
+        for can in (True, False)
+    }
+    assert [case for case, one in told.items() if one] == [((), False), (None, False)]
+    assert "bfloat16   no" in FINE.report()
+
+
+def test_who_did_not_ask_is_told_nothing_about_a_gpu() -> None:
+    unasked = machine.check(gpu=False)
+    assert unasked.gpus is None
+    assert not any("GPU" in warning for warning in unasked.warnings)
+    assert "GPU        not asked for" in unasked.report()
+
+
+def test_a_container_limit_counts(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text(f"{2**30}\n")
+    assert machine._memory_gib(limit) == 1.0
+    limit.write_text("max\n")
+    unlimited = machine._memory_gib(limit)
+    assert unlimited is not None
+    assert unlimited > 1.0
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_the_look_tells_what_the_processor_multiplies(
+    monkeypatch: pytest.MonkeyPatch, can: bool
+) -> None:
+    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: can)
+    assert machine.check(gpu=False).bfloat16 is can
+
+
+def test_looking_without_the_gpu_is_quick() -> None:
+    code = "import sys; from cvlab.course import machine; machine.check(gpu=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "keras" not in done.stdout.split()
+    assert "tensorflow" not in done.stdout.split()
+
+
+def test_gpus_are_what_the_backend_sees() -> None:
+    tf = pytest.importorskip("tensorflow")
+    assert len(machine._gpus()) == len(tf.config.list_physical_devices("GPU"))
+
+
+def test_a_backend_that_knows_no_devices_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On NumPy and PyTorch Keras has no `distribution`."""
+    monkeypatch.setattr("keras.backend.backend", lambda: "numpy")
+    assert machine._gpus() == ()
+    cuda = SimpleNamespace(device_count=lambda: 2, get_device_name=lambda n: f"card {n}")
+    monkeypatch.setattr("keras.backend.backend", lambda: "torch")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert machine._gpus() == ("card 0", "card 1")
+
+
+@pytest.mark.parametrize(
+    ("flags", "can"),
+    [("fpu avx512f avx512_bf16", True), ("amx_tile amx_bf16", True), ("avx2 avx512f", False)],
+)
+def test_bfloat16_is_read_from_the_processors_flags(tmp_path: Path, flags: str, can: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n\n")
+    assert machine.multiplies_bfloat16(tmp_path / "cpuinfo") is can
+
+
+def test_without_a_list_of_flags_there_is_no_bfloat16(tmp_path: Path) -> None:
+    assert not machine.multiplies_bfloat16(tmp_path / "cpuinfo")
+
+
+@pytest.mark.parametrize(
+    ("fast", "can", "policy"),
+    [
+        (True, True, "mixed_bfloat16"),
+        (True, False, "float32"),
+        (False, True, "float32"),
+        (False, False, "float32"),
+    ],
+)
+def test_bfloat16_only_where_it_is_wanted_and_there(
+    monkeypatch: pytest.MonkeyPatch, fast: bool, can: bool, policy: str
+) -> None:
+    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: can)
+    assert machine.dtype_policy(fast=fast) == policy

@@ -1,0 +1,92 @@
+"""Recorded runs: only whole ones are kept, and they come back as they were."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cvlab.course import claims, recorded, statements
+from cvlab.course.statements import UNMEASURED
+from cvlab.publish import results
+from cvlab.publish.outcomes import Record
+
+HITS = np.arange(50) % 3 > 0
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of profile quick in which every notebook measured every claim."""
+    folder = tmp_path / "build/quick"
+    monkeypatch.setenv(claims.FOLDER_VARIABLE, str(folder / "records"))
+    for number in range(15):
+        notebook = f"{number:02}"
+        found: dict[str, claims.Measured] = {}
+        for claim in statements.of_notebook(notebook):
+            if claim.id in statements.LADDER:
+                found[claim.id] = HITS
+            elif claim.expected() == UNMEASURED:
+                found[claim.id] = None
+            else:
+                found[claim.id] = True if claim.bounds is None else claim.bounds[0]
+        claims.check(notebook, "quick", found)
+        Record(f"{notebook}_name", "quick", number + 0.25, "passed").save(folder)
+    (folder / "records/machine.json").write_text(json.dumps({"Cores": "2"}))
+    return folder
+
+
+def test_a_whole_run_comes_back(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "recorded.json"
+    assert results.record(run, file) == "quick"
+    found = recorded.load("quick", file)
+    assert found.seconds["05_name"] == 5.2
+    assert found.machine == {"Cores": "2"}
+    assert found.findings == claims.load("quick", run / "records")
+    right = found.findings["baseline-accuracy"].right
+    assert right is not None
+    assert np.array_equal(right, HITS)
+    assert recorded.load("laptop", file).seconds == {}
+
+
+def test_another_profile_stays(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "recorded.json"
+    file.write_text(json.dumps({"laptop": {"seconds": {"a": 1}, "machine": {}, "claims": []}}))
+    results.record(run, file)
+    assert list(json.loads(file.read_text())) == ["quick", "laptop"]
+    assert recorded.load("laptop", file).seconds == {"a": 1}
+
+
+def test_a_run_with_gaps_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "records/07.claims.json").unlink()
+    Record("08_name", "quick", 1.0, "failed", 3, "x").save(run)
+    with pytest.raises(ValueError, match="failed: 08_name; claims not reached: dropout-accuracy"):
+        results.record(run, tmp_path / "recorded.json")
+    assert not (tmp_path / "recorded.json").exists()
+    assert results.main([str(run)]) == 1
+    assert "is not whole" in capsys.readouterr().err
+
+
+def test_an_unknown_profile_is_refused() -> None:
+    with pytest.raises(ValueError, match="quick, laptop, lecture"):
+        recorded.load("fast")
+
+
+def test_reading_a_record_is_cheap() -> None:
+    """Notebook 13 does it; nbconvert and papermill have no business there."""
+    code = "import sys, cvlab.course.recorded as r; r.load('quick'); "
+    code += "sys.exit(bool({'nbconvert', 'papermill', 'keras'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_course_brings_what_notebook_13_compares() -> None:
+    """So that it runs in a fresh clone, before any other notebook."""
+    found = recorded.load("quick").findings
+    assert set(found) == set(statements.CLAIMS)
+    for name in (*statements.LADDER, "classifier-as-it-is"):
+        right = found[name].right
+        assert right is not None
+        assert right.size == 1000

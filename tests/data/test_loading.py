@@ -1,0 +1,313 @@
+"""From a source to arrays: the whole path, kept, damaged, killed, crowded and full."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvlab.cache import storage
+from cvlab.cache.storage import DatasetError, SpaceError
+from cvlab.data import decoding, splitting
+from cvlab.data.listing import find_pictures
+from cvlab.data.loading import decode, load_pets
+from cvlab.data.splitting import make_subset
+from tests.small_photos import (
+    TINY,
+    encode,
+    finished,
+    folder_of,
+    kaggle,
+    names,
+    noise,
+    photo,
+    tiny,
+    zip_of,
+)
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.mark.parametrize("image_size", [0, -1, 4097, 1.5])
+def test_bad_image_size(tmp_path: Path, image_size: int) -> None:
+    subset = make_subset(find_pictures(folder_of(tmp_path / "p", kaggle())), per_class=TINY)
+    with pytest.raises(DatasetError, match="image_size is"):
+        decode(subset, image_size)
+
+
+def modification_times(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
+
+
+def test_second_call_makes_nothing(tmp_path: Path, cache: Path) -> None:
+    source = zip_of(tmp_path / "train.zip", kaggle())
+    first = tiny(source)
+    before = modification_times(first.folder) | modification_times(cache / "arrays")
+    second = tiny(source)
+    assert modification_times(first.folder) | modification_times(cache / "arrays") == before
+    assert np.array_equal(first.train.images, second.train.images)
+    assert str(first) == str(second)
+
+
+def test_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = zip_of(tmp_path / "train.zip", kaggle())
+    tiny(source)
+
+    def no_lock(_: Path) -> None:
+        raise AssertionError("a lock needs a cache that can be written to")
+
+    monkeypatch.setattr(storage, "locked", no_lock)
+    tiny(source)
+
+
+def test_picture_that_another_pillow_cannot_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
+
+    def refuse(data: bytes, image_size: int) -> None:
+        raise decoding.BadPictureError("cannot be decoded: broken file")
+
+    monkeypatch.setattr(decoding, "to_array", refuse)
+    with pytest.raises(DatasetError, match=r"cat\.\d\.jpg cannot be decoded.*Delete the folder"):
+        decode(subset, 8)
+
+
+def test_exchanged_picture_in_the_subset_is_not_decoded(tmp_path: Path) -> None:
+    subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
+    picture = subset.folder / "train/cat/cat.1.jpg"
+    data = bytearray(picture.read_bytes())
+    data[-10] ^= 1
+    picture.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"cat\.1\.jpg is no longer the picture"):
+        decode(subset, 8)
+
+
+@pytest.mark.parametrize("damage", ["remove", "shorten"])
+def test_damaged_arrays_are_made_again(tmp_path: Path, cache: Path, damage: str) -> None:
+    source = zip_of(tmp_path / "train.zip", kaggle())
+    expected = np.array(tiny(source).train.images)
+    [array] = (cache / "arrays").rglob("train.npy")
+    match damage:
+        case "remove":
+            array.unlink()
+        case "shorten":
+            array.write_bytes(array.read_bytes()[:-1])
+    assert np.array_equal(tiny(source).train.images, expected)
+
+
+def test_sizes_have_their_own_arrays(tmp_path: Path, cache: Path) -> None:
+    source = zip_of(tmp_path / "train.zip", kaggle())
+    for size in (8, 5, 8):
+        pets = load_pets(source, image_size=size, per_class=TINY)
+        assert pets.train.images.shape == (6, size, size, 3)
+    assert len(finished(cache / "arrays")) == 2
+
+
+def test_another_pillow_chooses_and_decodes_anew(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = zip_of(tmp_path / "train.zip", kaggle())
+    tiny(source)
+    monkeypatch.setattr("PIL.__version__", "another")
+    tiny(source)
+    assert len(finished(cache / "subsets")) == len(finished(cache / "arrays")) == 2
+
+
+RUN = """
+import hashlib, sys
+from cvlab.data.loading import load_pets
+pets = load_pets(sys.argv[1], image_size=64, per_class={"train": 100, "validation": 50, "test": 50})
+print(hashlib.sha256(pets.train.images.tobytes() + pets.test.images.tobytes()).hexdigest())
+"""
+
+
+KILLED = """
+import os, signal, sys
+from cvlab.data import loading as datasets, decoding as pictures, splitting as subsets
+calls, after = 0, int(sys.argv[3])
+module, step = sys.argv[2].split(".")
+module = {"pictures": pictures, "subsets": subsets}[module]
+work = getattr(module, step)
+def counted(*arguments):
+    global calls
+    calls += 1
+    if calls == after:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work(*arguments)
+setattr(module, step, counted)
+counts = {"train": 100, "validation": 50, "test": 50}
+datasets.load_pets(sys.argv[1], image_size=64, per_class=counts)
+"""
+
+
+def many(path: Path) -> Path:
+    """400 different pictures."""
+    files = {
+        f"{name}.{i}.jpg": encode(Image.fromarray(noise(20, 30, seed=2 * i + label)))
+        for label, name in enumerate(("cat", "dog"))
+        for i in range(200)
+    }
+    return zip_of(path, files)
+
+
+@pytest.mark.parametrize(
+    ("step", "after", "left"),
+    [("subsets._checked", 250, []), ("pictures.to_array", 250, ["subsets"])],
+)
+def test_killed_run(tmp_path: Path, cache: Path, step: str, after: int, left: list[str]) -> None:
+    source = many(tmp_path / "p.zip")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(source), step, str(after)], check=False
+    )
+    assert done.returncode == -9
+    whole = [
+        kind
+        for kind in ("subsets", "arrays")
+        if any(not name.endswith(".unfinished") for name in finished(cache / kind))
+    ]
+    assert whole == left
+    assert any(
+        name.endswith(".unfinished")
+        for kind in ("subsets", "arrays")
+        for name in finished(cache / kind)
+    )
+    pets = load_pets(source, image_size=64, per_class={"train": 100, "validation": 50, "test": 50})
+    assert len(pets.train) == 200
+    for kind in ("subsets", "arrays"):
+        [name] = finished(cache / kind)  # and the leavings are swept away
+        assert not name.endswith(".unfinished")
+
+
+def test_two_processes_at_once(tmp_path: Path, cache: Path) -> None:
+    source = many(tmp_path / "p.zip")
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", RUN, str(source)],
+            env={**os.environ, "TQDM_DISABLE": "1"},  # on a slow machine there would be bars
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0].strip()) == 64
+    assert len(finished(cache / "subsets")) == len(finished(cache / "arrays")) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "step", "kind"),
+    [(splitting, "_checked", "subsets"), (decoding, "to_array", "arrays")],
+)
+def test_disk_fills_up(
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    step: str,
+    kind: str,
+) -> None:
+    source = zip_of(tmp_path / "train.zip", kaggle())
+    work, calls = getattr(module, step), []
+
+    def full(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return work(*arguments)
+
+    monkeypatch.setattr(module, step, full)
+    with pytest.raises(SpaceError, match="Nothing half-written was left behind"):
+        tiny(source)
+    assert finished(cache / kind) == []
+    monkeypatch.setattr(module, step, work)
+    tiny(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "purpose"),
+    [
+        ("photos.zip", "the subset of 12 pictures needs about"),
+        ("nested.zip", "the copy of train.zip out of nested.zip needs about"),
+        ("toypets", "drawing 12 pictures needs about"),
+    ],
+)
+def test_full_disk_is_seen_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, purpose: str
+) -> None:
+    train = zip_of(tmp_path / "photos.zip", kaggle())
+    zip_of(tmp_path / "nested.zip", {"train.zip": train.read_bytes()})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(SpaceError, match=purpose):
+        load_pets(source, image_size=16, per_class=TINY)
+
+
+def test_full_disk_is_seen_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(
+        SpaceError, match="decoding 12 pictures at 150 × 150 pixels needs about 810"
+    ):
+        decode(subset, 150)
+
+
+def test_tables(tmp_path: Path) -> None:
+    source = zip_of(tmp_path / "train.zip", kaggle(9, 8) | {"train/cat.0.jpg": b""})
+    catalogue = find_pictures(source)
+    assert str(catalogue) == "train.zip: pictures 9 of cats, 8 of dogs; other files 0"
+    pets = tiny(source)
+    assert str(pets).splitlines() == [
+        "cats and dogs from train.zip, 8 × 8 pixels",
+        "                cats    dogs    both",
+        "train              3       3       6",
+        "validation         2       2       4",
+        "test               1       1       2",
+        "1 rejected:",
+        "  train/cat.0.jpg: the file is empty (0 bytes)",
+    ]
+    assert (
+        str(make_subset(catalogue, per_class=TINY)).splitlines()[1:] == (str(pets).splitlines()[1:])
+    )
+    assert repr(pets.train) == "Split(3 cats, 3 dogs, images (6, 8, 8, 3) uint8)"
+    assert len(pets.train) == 6
+
+
+def test_manifest_says_what_was_done(tmp_path: Path) -> None:
+    subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
+    manifest = json.loads((subset.folder / "manifest.json").read_text())
+    assert manifest["seed"] is None
+    assert manifest["splits"]["test"][1] == {
+        "file": "dog/dog.5.jpg", "label": 1, "source": "train/dog.5.jpg",
+        "size": len(photo(5, 1)), "sha256": hashlib.sha256(photo(5, 1)).hexdigest(),
+    }  # fmt: skip
+
+
+def test_keras_is_not_imported() -> None:
+    code = "import sys, cvlab.data.loading; print({'keras', 'tensorflow'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
+def test_real_photos(real_photos: Path) -> None:
+    pets = load_pets(real_photos, image_size=150)
+    assert [len(split) for split in (pets.train, pets.validation, pets.test)] == [2000, 1000, 1000]
+    for split in (pets.train, pets.validation, pets.test):
+        assert split.labels.mean() == 0.5
+    assert names(pets.train) == [f"{k}/{k}.{i}.jpg" for i in range(1, 1001) for k in ("cat", "dog")]
+    assert names(pets.test)[-1] == "dog/dog.5000.jpg"
+    assert pets.rejected == ()
+    for index in (0, 1, 999, 1999):
+        file = pets.folder / "train" / pets.train.file_names[index]
+        by_hand = Image.open(file).resize((150, 150), Image.Resampling.BILINEAR)
+        assert np.array_equal(pets.train.images[index], np.asarray(by_hand))

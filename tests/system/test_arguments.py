@@ -1,0 +1,366 @@
+"""Wrong arguments to every public function: an error that names the argument, its value and a way.
+
+`CALLS` holds for each function what a reader may get wrong and the words that the error must have.
+Errors may come from Keras or NumPy where those name argument and value as well; none comes after
+work has begun. `test_every_function_is_here` keeps the table whole.
+"""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cvlab import plots, profiles, transfer
+from cvlab.cache import storage
+from cvlab.cache.storage import DatasetError
+from cvlab.course import claims, exercises, quiz, recorded
+from cvlab.data import archives, decoding, listing, loading, locating, splitting
+from cvlab.data.decoding import BadPictureError
+from cvlab.drawing import toypets
+from cvlab.evaluation import explain, measure
+from cvlab.models import classics, facts, zoo
+from cvlab.publish import execution, formulas, results
+from cvlab.training import augmentation, baseline, gradients, normalization, reinitialize
+from cvlab.training.augmentation import Augment
+from cvlab.transfer import features, freezing
+
+PROJECT = Path(__file__).parents[2]
+NOWHERE = Path("no/such/place.zip")
+NAN = float("nan")
+TINY = {"train": 1, "validation": 1, "test": 1}
+IMAGES = np.zeros((4, 8, 8, 3), np.uint8)
+SPLIT = loading.Split(IMAGES, np.zeros(4, np.uint8), ("cat", "dog"), ("0",) * 4)
+SMALL = loading.Pets(SPLIT, SPLIT, SPLIT, (), Path("pets"), "pets.zip")
+
+
+class Networks:
+    """Built when the first call needs them."""
+
+    _net: keras.Model | None = None
+    _base: keras.Model | None = None
+
+    @property
+    def net(self) -> keras.Model:
+        if self._net is None:
+            pictures_ = keras.Input((8, 8, 3))
+            x = layers.Flatten(name="flat")(layers.Conv2D(2, 3, name="conv")(pictures_))
+            x = layers.Dense(1, activation="sigmoid", name="out")(x)
+            self._net = keras.Model(pictures_, x, name="net")
+            self._net.compile("sgd", "binary_crossentropy")
+        return self._net
+
+    @property
+    def doubled(self) -> keras.Model:
+        pictures_ = keras.Input((8, 8, 3))
+        return keras.Model(pictures_, 2 * pictures_)
+
+    @property
+    def base(self) -> keras.Model:
+        if self._base is None:
+            self._base = zoo.toy_base(32, None)
+        return self._base
+
+
+on = Networks()
+
+Call = Callable[[], Any]
+# Function, what is wrong about the call, words that the error must have.
+CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
+    # measure
+    (measure.wilson_interval, lambda: measure.wilson_interval(5, 4), ("5", "4", "total")),
+    (measure.wilson_interval, lambda: measure.wilson_interval(0, 0), ("0", "total")),
+    (measure.wilson_interval, lambda: measure.wilson_interval(1, 4, 95), ("confidence", "95")),
+    (measure.accuracy, lambda: measure.accuracy([1, 2], [1, 2, 3]), ("2", "3", "order")),
+    (measure.accuracy, lambda: measure.accuracy([0.3, 0.8], [0, 1]), ("predicted", "0.3", "> 0.5")),
+    (measure.accuracy, lambda: measure.accuracy([0, 1], [0.5, 1]), ("labels", "0.5")),
+    (measure.accuracy, lambda: measure.accuracy([], []), ("0",)),
+    (measure.mean_interval, lambda: measure.mean_interval([1.0]), ("2", "1", "seeds")),
+    (measure.mean_interval, lambda: measure.mean_interval([1, 2], 95), ("confidence", "95")),
+    (measure.mean_interval, lambda: measure.mean_interval([1.0, NAN]), ("values", "nan", "2")),
+    (measure.mcnemar, lambda: measure.mcnemar([True], [True, False]), ("1", "2", "order")),
+    (measure.mcnemar, lambda: measure.mcnemar([0.3], [1]), ("first_right", "0.3", "==")),
+    (measure.overfitting_epoch, lambda: measure.overfitting_epoch([]), ("val_loss", "empty")),
+    (measure.overfitting_epoch, lambda: measure.overfitting_epoch([1, NAN]), ("val_loss", "nan")),
+    (measure.overfitting_epoch, lambda: measure.overfitting_epoch([1], window=2), ("window", "2")),
+    (measure.smooth, lambda: measure.smooth([1, 2], 0), ("window", "0", "odd")),
+    # profiles, claims, records
+    (profiles.get, lambda: profiles.get("fast"), ("fast", "quick")),
+    (claims.check, lambda: claims.check("05", "fast", {}), ("fast", "quick")),
+    (claims.check, lambda: claims.check("05", "quick", {}), ("05", "not measured")),
+    (claims.check, lambda: claims.check("99", "quick", {}), ("'99'", "05")),
+    (recorded.load, lambda: recorded.load("fast"), ("fast", "quick")),
+    (results.load, lambda: results.load(NOWHERE), (str(NOWHERE), "make lectures")),
+    (results.record, lambda: results.record(NOWHERE), (str(NOWHERE), "make lectures")),
+    (execution.execute, lambda: execution.execute(NOWHERE, NOWHERE, "quick"), (str(NOWHERE),)),
+    (execution.execute, lambda: execution.execute(NOWHERE, NOWHERE, "fast"), ("fast", "quick")),
+    (execution.refresh, lambda: execution.refresh(NOWHERE), (str(NOWHERE),)),
+    (quiz.answer, lambda: quiz.answer(9, "x"), ("9", "7")),
+    (quiz.answer, lambda: quiz.answer(1, 5), ("5", "quotes")),  # type: ignore[arg-type]
+    (exercises.check, lambda: exercises.check("99.1", len), ("99.1",)),
+    (formulas.mathml, lambda: formulas.mathml(r"\nosuch{x}"), ("nosuch",)),
+    (baseline.baseline, lambda: baseline.baseline(SMALL, profiles.get("laptop")), ("8", "150")),
+    (
+        baseline.keep,
+        lambda: baseline.keep(on.base, {"val_loss": [1.0]}, SMALL, profiles.get("quick")),
+        ("toy_base", "compiled"),
+    ),
+    (
+        baseline.keep,
+        lambda: baseline.keep(on.net, {"loss": [1.0]}, SMALL, profiles.get("quick")),
+        ("history", "loss", "validation_data"),
+    ),
+    # pictures
+    (loading.load_pets, lambda: loading.load_pets(NOWHERE, image_size=32), ("place.zip",)),
+    (loading.load_pets, lambda: loading.load_pets(image_size=0), ("image_size", "0")),
+    (
+        loading.load_pets,
+        lambda: loading.load_pets("toypets", image_size="64"),  # type: ignore[arg-type]
+        ("image_size", "'64'"),
+    ),
+    (
+        loading.load_pets,
+        lambda: loading.load_pets("toypets", image_size=64, per_class={"train": 1}),
+        ("per_class", "train", "validation"),
+    ),
+    (
+        loading.load_pets,
+        lambda: loading.load_pets("toypets", image_size=64, seed=-1),
+        ("seed", "-1"),
+    ),
+    (loading.load_pets, lambda: loading.load_pets(5, image_size=9), ("5", "path")),  # type: ignore[arg-type]
+    (locating.locate, lambda: locating.locate("microsoft", image_size=-1), ("image_size", "-1")),
+    (splitting.make_subset, lambda: splitting.make_subset("x.zip"), ("x.zip", "find_pictures")),  # type: ignore[arg-type]
+    (loading.decode, lambda: loading.decode("x", 32), ("subset", "make_subset")),  # type: ignore[arg-type]
+    (listing.find_pictures, lambda: listing.find_pictures(NOWHERE), ("place.zip", "path")),
+    (listing.find_pictures, lambda: listing.find_pictures(None), ("None", "path")),  # type: ignore[arg-type]
+    (archives.open_archive, lambda: archives.open_archive(NOWHERE), ("place.zip",)),
+    (decoding.to_array, lambda: decoding.to_array(b"x", 8), ("b'x'", "format")),
+    (toypets.draw, lambda: toypets.draw("horse", 0), ("horse", "cat")),
+    (toypets.draw, lambda: toypets.draw("cat", 0, size=4), ("size", "4", "16")),
+    (toypets.draw, lambda: toypets.draw("cat", -1), ("number", "-1")),
+    (toypets.draw_many, lambda: toypets.draw_many("cat", [-1]), ("number", "-1")),
+    (toypets.draw_many, lambda: toypets.draw_many("cat", [1], workers=0), ("workers", "0")),
+    (toypets.attributes, lambda: toypets.attributes("horse", 0), ("horse", "cat")),
+    (
+        storage.download,
+        lambda: storage.download("x", NOWHERE, size=1, sha256="x", retries=0),
+        ("x", "url"),
+    ),
+    # augmentation
+    (Augment, lambda: Augment(rotation_range=-1), ("rotation_range", "-1")),
+    (Augment, lambda: Augment(rotation_range="40"), ("rotation_range", "'40'")),  # type: ignore[arg-type]
+    (Augment, lambda: Augment(fill_mode="x"), ("fill_mode", "'x'", "nearest")),
+    (augmentation.preview, lambda: augmentation.preview(IMAGES[0], Augment(), 0), ("n=0", "1")),
+    (augmentation.preview, lambda: augmentation.preview(IMAGES, Augment(), 2), ("(4, 8, 8, 3)",)),
+    (
+        augmentation.sweep,
+        lambda: augmentation.sweep(IMAGES[0], "turn", [1]),
+        ("turn", "rotation_range"),
+    ),
+    # networks
+    (zoo.small_cnn, lambda: zoo.small_cnn(20), ("image_size", "20", "46")),
+    (zoo.small_cnn, lambda: zoo.small_cnn(64, dropout=5), ("dropout", "5", "0.5")),
+    (zoo.toy_base, lambda: zoo.toy_base(20), ("image_size", "20", "32")),
+    (zoo.toy_base, lambda: zoo.toy_base(32, NOWHERE), ("place.zip",)),
+    (zoo.load_base, lambda: zoo.load_base("VGG99", 64), ("VGG99", "VGG16")),
+    (zoo.load_base, lambda: zoo.load_base("VGG16", 8, None), ("8", "32")),
+    (zoo.load_base, lambda: zoo.load_base("toy", 64, NOWHERE), ("place.zip",)),
+    (zoo.base_for, lambda: zoo.base_for("quick"), ("quick", "profiles.get")),  # type: ignore[arg-type]
+    (zoo.parse_base, lambda: zoo.parse_base("MobileNet(alpha=)"), ("alpha",)),
+    (zoo.weights_file, lambda: zoo.weights_file("horse"), ("horse", "VGG16")),
+    (classics.alexnet, lambda: classics.alexnet(groups=5), ("groups=5",)),
+    (classics.alexnet, lambda: classics.alexnet(classes=0), ("classes=0", "positive")),
+    (classics.googlenet, lambda: classics.googlenet(classes=-1), ("classes=-1", "positive")),
+    (classics.vit, lambda: classics.vit(classes=0), ("classes=0", "positive")),
+    (classics.vit, lambda: classics.vit(image_size=30, patch=16), ("30", "16")),
+    (classics.vit, lambda: classics.vit(heads=7), ("7", "width")),
+    # features and transfer
+    (features.extract, lambda: features.extract(IMAGES[:0], on.net), ("(0, 8, 8, 3)",)),
+    (features.extract, lambda: features.extract(IMAGES, on.net, "x"), ("'x'", "conv")),
+    (features.extract, lambda: features.extract(IMAGES, "vgg"), ("vgg", "load_base")),
+    (features.extract, lambda: features.extract(IMAGES[:, 1:], on.net), ("8, 8, 3", "7, 8, 3")),
+    (
+        features.extract_views,
+        lambda: features.extract_views(IMAGES, on.net, augment=Augment(seed=1), views=0),
+        ("0 views", "1"),
+    ),
+    (
+        features.extract_views,
+        lambda: features.extract_views(IMAGES, on.net, augment=Augment(), views=1),
+        ("seed",),
+    ),
+    (transfer.small_steps, lambda: transfer.small_steps(1e-4, 0), ("steps", "0")),
+    (transfer.split, lambda: transfer.split(on.base, "x"), ("'x'", "block5")),
+    (facts.only_layers, lambda: facts.only_layers(on.doubled), ("multiply", "as a layer")),
+    (freezing.freeze, lambda: freezing.freeze("base"), ("base", "layer")),
+    (freezing.freeze, lambda: freezing.freeze(keras.Sequential()), ("not built", "keras.Input")),
+    (freezing.unfreeze_from, lambda: freezing.unfreeze_from(on.base, "x"), ("'x'", "block5")),
+    (freezing.table, lambda: freezing.table("base"), ("base", "layer")),
+    (freezing.moved, lambda: freezing.moved(on.net, {}), ("snapshot",)),
+    (freezing.Guard, lambda: freezing.Guard("base"), ("base", "layer")),
+    # looking inside
+    (explain.filters, lambda: explain.filters(on.net, "x"), ("'x'",)),
+    (explain.filters, lambda: explain.filters(on.net, "flat"), ("flat",)),
+    (explain.feature_maps, lambda: explain.feature_maps(on.net, IMAGES, ["x"]), ("'x'", "conv")),
+    (explain.feature_maps, lambda: explain.feature_maps(on.net, IMAGES, ["flat"]), ("flat", "(4,")),
+    (explain.grad_cam, lambda: explain.grad_cam(on.net, IMAGES, "x"), ("'x'", "conv")),
+    (explain.grad_cam, lambda: explain.grad_cam(on.net, IMAGES, "conv", 7), ("target", "7", "1")),
+    (explain.cell_centers, lambda: explain.cell_centers(on.net, "x", (8, 8)), ("'x'", "conv")),
+    (
+        explain.overlay,
+        lambda: explain.overlay(IMAGES, np.zeros((2, 2)), (np.arange(2.0), np.arange(2.0))),
+        ("(4, 8, 8, 3)",),
+    ),
+    (gradients.Probe, lambda: gradients.Probe(0), ("batch_size", "0")),
+    (
+        gradients.gradients,
+        lambda: gradients.gradients(
+            keras.Sequential([keras.Input((2,)), layers.Flatten()]), np.zeros((1, 2)), [0], "mse"
+        ),
+        ("no trainable weight", "trainable=True"),
+    ),
+    (
+        gradients.gradients,
+        lambda: gradients.gradients(on.net, IMAGES, np.zeros((4, 1)), "x"),
+        ("loss", "x"),
+    ),
+    (reinitialize.restart, lambda: reinitialize.restart(on.net, -1), ("Seed", "between")),
+    (
+        normalization.standardize,
+        lambda: normalization.standardize(np.zeros((2, 3)), (5,)),
+        ("axis 5", "dimension 2"),
+    ),
+    (
+        normalization.WeightNormalization,
+        lambda: normalization.WeightNormalization(layers.Flatten()),
+        ("Flatten", "Dense"),
+    ),
+    (
+        facts.multiply_adds,
+        lambda: facts.multiply_adds(
+            keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(2, 3)])
+        ),
+        ("size",),
+    ),
+    # figures
+    (plots.photos, lambda: plots.photos([]), ("(0,)", "(N, H, W, 3)")),
+    (plots.photos, lambda: plots.photos(IMAGES, ["a"]), ("1 titles", "4 pictures")),
+    (plots.photos, lambda: plots.photos(IMAGES, columns=0), ("columns", "0")),
+    (plots.training_curves, lambda: plots.training_curves({}), ("val_loss", "validation_data")),
+    (plots.accuracies, lambda: plots.accuracies({}), ("empty", "interval")),
+    (plots.accuracies, lambda: plots.accuracies({"a": 0.5}), ("'a'", "0.5", "measure")),  # type: ignore[dict-item]
+    (plots.figure, lambda: plots.figure(0, 1, alt="x"), ("rows", "0")),
+    (plots.matrices, lambda: plots.matrices([], alt="x"), ("no arrays", "(H, W)")),
+    (plots.matrices, lambda: plots.matrices([np.eye(2)], ["a", "b"], alt="x"), ("2 titles", "1")),
+    (plots.truth_table, lambda: plots.truth_table({}, alt="x"), ("truth_table",)),
+    (plots.feature_maps, lambda: plots.feature_maps({}), ("no maps", "layer")),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"), [(call, words) for _, call, words in CALLS],
+    ids=[f"{function.__name__}-{words[0]}" for function, _, words in CALLS],
+)  # fmt: skip
+def test_wrong_arguments_are_named(
+    call: Call, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CVLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CVLAB_PHOTOS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Exception) as caught:
+        call()
+    message = str(caught.value)
+    ours = DatasetError | BadPictureError
+    assert isinstance(caught.value, ValueError | TypeError | OSError | ours)
+    assert [word for word in words if word not in message] == [], message
+    made = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert made == []
+
+
+# Modules that the course's own commands call and no reader does.
+# The rooms from which a reader calls functions; see `cvlab/*/__init__.py`.
+TEACHING = ("data", "models", "training", "transfer", "evaluation", "course")
+# What takes part in them without being called by a reader.
+INNER = ("duplicates", "judging")
+SERVING = ("cache", "drawing", "publish", "experiments")
+# What takes nothing from a reader that could be wrong, or is called by the course's own code alone.
+OTHERS = {
+    "augmentation": {
+        "affine_matrix": "of Augment, by which its arguments are checked",
+        "resample": "of Augment, by which its arguments are checked",
+        "augment_all": "slices; the layer checks what it gets",
+    },
+    "claims": {
+        "verdict_lines": "of notebook 13, on findings",
+        "expected": "for the tests: no claims are no verdicts",
+        "folder": "a path by a name that check() has looked at",
+        "file_of": "a path",
+        "entry": "of check()",
+        "load": "a profile of which nothing is kept has no findings",
+    },
+    "classics": {
+        "lenet5": "takes nothing",
+        "inception": "of googlenet()",
+        "encoder_block": "of vit()",
+    },
+    "digests": dict.fromkeys(
+        ("of_pictures", "of_pieces", "of_network", "of_plan"), "of features and trained"
+    ),
+    "facts": dict.fromkeys(
+        ("facts", "depth", "wiring", "describe", "seconds_per_picture"), "takes a built model"
+    ),
+    "freezing": {"snapshot": "takes a built model"},
+    "statements": {"of_notebook": "a filter"},
+    "machine": dict.fromkeys(
+        ("check", "multiplies_bfloat16", "dtype_policy"), "takes a switch or a text"
+    ),
+    "normalization": {"standardize_gradient": "the gradient of standardize(), same arguments"},
+    "decoding": {
+        "open_rgb": "of to_array()",
+        "quiet_pillow": "takes nothing",
+        "check_image_size": "of sources and datasets",
+    },
+    "plots": {
+        "style": "takes nothing",
+        "lines": "Matplotlib compares the lengths",
+        "cubes": "of notebook 03",
+        "diagram": "see test_plots.py",
+    },
+    "quiz": dict.fromkeys(("path", "answers", "sheet", "compare"), "takes a switch or nothing"),
+    "recorded": {"content": "a file"},
+    "splitting": {
+        "table": "of subsets and datasets",
+        **dict.fromkeys(("checked_per_class", "check_seed"), "of make_subset() and locate()"),
+    },
+    "heads": dict.fromkeys(
+        ("dense_head", "pooled_head", "last_block"), "Keras checks shape and share"
+    ),
+}  # fmt: skip
+
+
+def test_every_function_is_here() -> None:
+    called = {
+        (function.__module__.split(".")[-1], function.__name__)
+        for function, _, _ in CALLS
+        if function.__module__.split(".")[1] not in SERVING
+    }
+    listed = {(module, name) for module, names in OTHERS.items() for name in names}
+    public = {
+        (file.parent.name if file.stem == "__init__" else file.stem, node.name)
+        for file in (
+            *(PROJECT / "cvlab").glob("*.py"),
+            *(file for room in TEACHING for file in (PROJECT / "cvlab" / room).rglob("*.py")),
+        )
+        if file.stem not in INNER
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+    assert len(public) > 90
+    assert not called & listed
+    assert public - called - listed == set(), "give the new function a row in CALLS"
+    assert listed <= public, "no longer there"
