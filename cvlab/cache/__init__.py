@@ -1,5 +1,31 @@
 """Files that are whole or not there, under a key of their content.
 
-Everything the course can make again lies in one cache folder. Processes that share it never see half a
-file, and a full disk or a killed process leaves nothing that looks finished.
+Everything the course can make again lies in one cache folder. Processes that share it never see
+half a file, and a full disk or a killed process leaves nothing that looks finished.
 """
+
+from cvlab.cache.disk import cache_root, enough_space, readable_bytes
+from cvlab.cache.download import download
+from cvlab.cache.errors import DatasetError, DownloadError, SpaceError
+from cvlab.cache.folders import locked, made
+from cvlab.cache.keys import digests_of_array, digests_of_pieces, key_of, sha256_of
+from cvlab.cache.progress import progress_bar
+from cvlab.cache.threads import in_threads
+
+__all__ = [
+    "DatasetError",
+    "DownloadError",
+    "SpaceError",
+    "cache_root",
+    "digests_of_array",
+    "digests_of_pieces",
+    "download",
+    "enough_space",
+    "in_threads",
+    "key_of",
+    "locked",
+    "made",
+    "progress_bar",
+    "readable_bytes",
+    "sha256_of",
+]

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvlab import profiles
-from cvlab.cache import storage
+from cvlab.cache import cache_root
 from cvlab.course import statements
 from cvlab.course.statements import DIFFERS, HOLDS, UNMEASURED, Claim
 from cvlab.evaluation import measure
@@ -285,7 +285,7 @@ def _parts(claim: Claim, measured: Measured) -> dict[str, Any]:
 def folder(profile: str) -> Path:
     """Where the findings of a profile lie: the runner's folder, else one in the cache."""
     given = os.environ.get(FOLDER_VARIABLE)
-    return Path(given) if given else storage.cache_root() / "records" / profile
+    return Path(given) if given else cache_root() / "records" / profile
 
 
 def file_of(records: Path, notebook: str) -> Path:

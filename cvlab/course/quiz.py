@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvlab.cache import storage
+from cvlab.cache import cache_root, locked
 
 PLACEHOLDER = "..."
 _MISSING = "(no answer yet)"
@@ -75,12 +75,12 @@ QUESTIONS: dict[int, Question] = {
 
 
 def path(*, again: bool = False) -> Path:
-    """The file that keeps the answers: `quiz.json` in the folder `storage.cache_root()`.
+    """The file that keeps the answers: `quiz.json` in the folder `cache_root()`.
 
     Args:
         again: The file of the second answers, `quiz-again.json`, instead.
     """
-    return storage.cache_root() / ("quiz-again.json" if again else "quiz.json")
+    return cache_root() / ("quiz-again.json" if again else "quiz.json")
 
 
 def answer(number: int, text: str, *, again: bool = False) -> None:
@@ -107,7 +107,7 @@ def answer(number: int, text: str, *, again: bool = False) -> None:
         return
     file = path(again=again)
     # Two notebooks that answer at once must not forget each other's answers.
-    with storage.locked(file):
+    with locked(file):
         kept = answers(again=again) | {number: text}
         # Written beside and moved into place: an interruption leaves the old answers whole.
         draft = file.with_name(f"{file.name}.draft")

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from cvlab.cache.storage import DatasetError, readable_bytes
+from cvlab.cache import DatasetError, readable_bytes
 
 MAX_MEMBERS = 200_000
 MAX_MEMBER_BYTES = 100 * 2**20

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
-from cvlab.cache.storage import DatasetError
+from cvlab.cache import DatasetError
 
 # No others: Pillow knows formats that start other programs (EPS) or are rarely tested.
 PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cvlab.cache import storage
-from cvlab.cache.storage import DatasetError
+from cvlab.cache import DatasetError, cache_root, key_of, locked, storage
 from cvlab.data.archives import DAMAGE, ArchiveError, open_archive
 from cvlab.data.decoding import PICTURE_SUFFIXES
 
@@ -126,7 +125,7 @@ def _taken_out(archive: zipfile.ZipFile, inner: Picture, cache: Path) -> Path:
     Inside, a compressed archive can only be read from its start to its end, again for every
     picture. The copy is the one thing that is unpacked.
     """
-    key = storage.key_of([inner.name, inner.size, inner.checksum])
+    key = key_of([inner.name, inner.size, inner.checksum])
     folder = cache / "archives" / key
     copy = folder / "train.zip"
 
@@ -140,7 +139,7 @@ def _taken_out(archive: zipfile.ZipFile, inner: Picture, cache: Path) -> Path:
 
     if whole():
         return copy
-    with storage.locked(folder):
+    with locked(folder):
         if whole():
             return copy
         purpose = f"the copy of {inner.name} out of {Path(archive.filename or '').name}"
@@ -194,7 +193,7 @@ def find_pictures(source: str | Path, *, cache: str | Path | None = None) -> Cat
 
     Args:
         source: Path of a zip archive or of a folder.
-        cache: Folder for the copy of an inner archive; see `cvlab.cache.storage.cache_root`.
+        cache: Folder for the copy of an inner archive; see `cvlab.cache.cache_root`.
 
     Returns:
         The pictures by class, in the order of their numbers.
@@ -217,7 +216,7 @@ def find_pictures(source: str | Path, *, cache: str | Path | None = None) -> Cat
             catalogue = _catalogue(source, source, files)
             inner = [file for file in files if PurePosixPath(file.name).name == "train.zip"]
             if not any(catalogue.pictures.values()) and len(inner) == 1:
-                container = _taken_out(archive, inner[0], storage.cache_root(cache))
+                container = _taken_out(archive, inner[0], cache_root(cache))
                 with open_archive(container, called=f"{inner[0].name} in {source}") as train:
                     catalogue = _catalogue(source, container, _files_of_archive(train))
     else:

@@ -7,7 +7,7 @@
     subset = make_subset(catalogue)             # 1,000 + 500 + 500 of each class (cvlab.data.splitting)
     pets = decode(subset, image_size=150)       # uint8 arrays, decoded once
 
-Everything made is kept in a cache folder (`cvlab.cache.storage.cache_root`) under a key of its content,
+Everything made is kept in a cache folder (`cvlab.cache.cache_root`) under a key of its content,
 so that nothing is made twice and nothing old is taken for new.
 """
 
@@ -21,9 +21,7 @@ import numpy.typing as npt
 import PIL
 from PIL import features
 
-from cvlab.cache import storage
-from cvlab.cache.storage import DatasetError
-from cvlab.cache.threads import in_threads
+from cvlab.cache import DatasetError, cache_root, in_threads, key_of, locked, progress_bar, storage
 from cvlab.data import decoding
 from cvlab.data.listing import CLASS_NAMES, find_pictures
 from cvlab.data.locating import locate
@@ -125,7 +123,7 @@ def _arrays_in(folder: Path, subset: Subset, image_size: int) -> dict[str, Split
 
 def _write_arrays(subset: Subset, image_size: int, folder: Path) -> None:
     total = sum(map(len, subset.splits.values()))
-    with storage.progress_bar(total, "Decoding", unit="picture") as bar, decoding.quiet_pillow():
+    with progress_bar(total, "Decoding", unit="picture") as bar, decoding.quiet_pillow():
         for split, entries in subset.splits.items():
 
             def pixels(entry: Entry, split: str = split) -> npt.NDArray[np.uint8]:
@@ -176,7 +174,7 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
     Args:
         subset: What `make_subset` made.
         image_size: Height and width in pixels.
-        cache: Cache folder; see `cvlab.cache.storage.cache_root`.
+        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Returns:
         The three splits.
@@ -193,10 +191,10 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
         split: [[entry.file, entry.label, entry.sha256] for entry in entries]
         for split, entries in subset.splits.items()
     }
-    folder = storage.cache_root(cache) / "arrays" / storage.key_of([versions, image_size, digests])
+    folder = cache_root(cache) / "arrays" / key_of([versions, image_size, digests])
     arrays = _arrays_in(folder, subset, image_size)
     if arrays is None:
-        with storage.locked(folder):
+        with locked(folder):
             arrays = _arrays_in(folder, subset, image_size)
             if arrays is None:
                 count = sum(map(len, subset.splits.values()))
@@ -235,7 +233,7 @@ def load_pets(
         per_class: Pictures of each class by split; the lecture's 1,000, 500 and 500 if None.
         seed: None takes photos by number, a number in an order of its own. Of `toypets` it is the
             seed of the drawing.
-        cache: Cache folder; see `cvlab.cache.storage.cache_root`.
+        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Raises:
         DatasetError: If it cannot be done; the message says why and what to do.

@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from cvlab.cache import storage
-from cvlab.cache.storage import DatasetError, DownloadError
-from cvlab.cache.threads import in_threads
+from cvlab.cache import (
+    DatasetError,
+    DownloadError,
+    cache_root,
+    download,
+    in_threads,
+    key_of,
+    locked,
+    sha256_of,
+    storage,
+)
 from cvlab.data import decoding, splitting
 from cvlab.data.listing import ARCHIVE_NAMES, CLASS_NAMES
 from cvlab.drawing import canvas, toypets
@@ -42,9 +50,7 @@ def _microsoft(downloads: Path) -> Path:
     if target.is_file():
         return target
     try:
-        return storage.download(
-            MICROSOFT_URL, target, size=MICROSOFT_BYTES, sha256=MICROSOFT_SHA256
-        )
+        return download(MICROSOFT_URL, target, size=MICROSOFT_BYTES, sha256=MICROSOFT_SHA256)
     except DownloadError as error:
         raise DownloadError(f"{error}\n{_by_hand(downloads)}") from error
 
@@ -52,10 +58,10 @@ def _microsoft(downloads: Path) -> Path:
 def _drawn(count: int, image_size: int, seed: int, cache: Path) -> Path:
     # The drawing code itself is part of the key: when it changes, so do the pictures.
     code = [inspect.getsource(module) for module in (canvas, toypets)]
-    key = storage.key_of([code, np.__version__, PIL.__version__, count, image_size, seed])
+    key = key_of([code, np.__version__, PIL.__version__, count, image_size, seed])
     place = cache / "drawn" / key
     if not _drawn_whole(place):
-        with storage.locked(place):
+        with locked(place):
             if not _drawn_whole(place):
                 # A JPEG file of a drawing takes less than a byte a pixel, and a block of the disk.
                 needed = len(CLASS_NAMES) * count * (4096 + image_size * image_size)
@@ -75,7 +81,7 @@ def _drawn_whole(place: Path) -> bool:
 
 def _digests_of_files(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    digests = in_threads(storage.sha256_of, files)
+    digests = in_threads(sha256_of, files)
     return {
         path.relative_to(folder).as_posix(): digest
         for path, digest in zip(files, digests, strict=True)
@@ -101,7 +107,7 @@ def locate(
         image_size: Height and width in pixels at which `toypets` draws.
         per_class: `toypets` draws as many of each class as all splits together want.
         seed: Seed of `toypets`; 0 if None.
-        cache: Cache folder; see `cvlab.cache.storage.cache_root`.
+        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Raises:
         DatasetError: If there is nothing at the path.
@@ -116,7 +122,7 @@ def locate(
     decoding.check_image_size(image_size)
     wanted = splitting.checked_per_class(per_class)
     splitting.check_seed(seed)
-    root = storage.cache_root(cache)
+    root = cache_root(cache)
     downloads = root / "downloads"
     if source == "toypets":
         if image_size < toypets.SMALLEST:

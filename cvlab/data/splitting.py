@@ -17,9 +17,17 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from cvlab.cache import storage
-from cvlab.cache.storage import DatasetError
-from cvlab.cache.threads import in_threads
+from cvlab.cache import (
+    DatasetError,
+    cache_root,
+    in_threads,
+    key_of,
+    locked,
+    progress_bar,
+    readable_bytes,
+    sha256_of,
+    storage,
+)
 from cvlab.data import decoding, duplicates
 from cvlab.data.archives import DAMAGE, MAX_MEMBER_BYTES
 from cvlab.data.listing import CLASS_NAMES, Catalogue, Picture
@@ -171,7 +179,7 @@ def _fingerprints(catalogue: Catalogue) -> list[tuple[str, str]]:
 
     def sha256(picture: Picture) -> str:
         try:
-            return storage.sha256_of(catalogue.container / picture.name)
+            return sha256_of(catalogue.container / picture.name)
         except OSError as error:
             return f"unreadable, {error.errno}"  # `_checked` will reject it by name
 
@@ -237,8 +245,8 @@ def _checked(read: Callable[[Picture], bytes], picture: Picture) -> _Checked:
     try:
         if picture.size > MAX_MEMBER_BYTES:
             raise decoding.BadPictureError(
-                f"{storage.readable_bytes(picture.size)} are more than the "
-                f"{storage.readable_bytes(MAX_MEMBER_BYTES)} allowed"
+                f"{readable_bytes(picture.size)} are more than the "
+                f"{readable_bytes(MAX_MEMBER_BYTES)} allowed"
             )
         data = read(picture)
         with decoding.open_rgb(data) as image:
@@ -379,7 +387,7 @@ def _write_subset(
     """Copy the chosen pictures into `folder`; return what the manifest says about them."""
     places = [split for split in SPLITS for _ in range(wanted[split])]
     total = len(CLASS_NAMES) * len(places)
-    bar = storage.progress_bar(total, "Choosing pictures", unit="picture")
+    bar = progress_bar(total, "Choosing pictures", unit="picture")
     with catalogue.reader() as read, bar, decoding.quiet_pillow():
         choice = _Choice(folder, places, read)
         for kind in CLASS_NAMES:
@@ -482,7 +490,7 @@ def make_subset(
         catalogue: What `find_pictures` found.
         per_class: Pictures of each class by split; the lecture's 1,000, 500 and 500 if None.
         seed: None takes the pictures by number; a number takes them in an order of its own.
-        cache: Cache folder; see `cvlab.cache.storage.cache_root`.
+        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Returns:
         The subset, in `<cache>/subsets/<key>`.
@@ -500,12 +508,12 @@ def make_subset(
     total = sum(wanted.values())
     # Which pictures are good, and which nearly the same, is for Pillow to say.
     versions = [_SUBSET_VERSION, PIL.__version__]
-    key = storage.key_of([versions, wanted, seed, _fingerprints(catalogue)])
-    folder = storage.cache_root(cache) / "subsets" / key
+    key = key_of([versions, wanted, seed, _fingerprints(catalogue)])
+    folder = cache_root(cache) / "subsets" / key
     subset = _subset_in(folder, catalogue.source.name)
     if subset is not None:
         return subset
-    with storage.locked(folder):
+    with locked(folder):
         subset = _subset_in(folder, catalogue.source.name)
         if subset is not None:
             return subset

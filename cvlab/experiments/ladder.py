@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvlab import plots, profiles, transfer
-from cvlab.cache import storage
+from cvlab.cache import cache_root
 from cvlab.course import machine, statements
 from cvlab.data import loading as datasets
 from cvlab.evaluation import measure
@@ -380,7 +380,7 @@ def _climb(
     pets = load(profile.base_image_size)
     seconds = time.perf_counter() - start
     runs = {}
-    root = storage.cache_root()
+    root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
     # Features that an earlier run has left would take no time, and those of all seeds fill a disk.
     with tempfile.TemporaryDirectory(prefix="ladder-", dir=root) as folder:

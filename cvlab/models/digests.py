@@ -5,51 +5,16 @@ Something else has another key, so nothing that is kept on disk is ever stale.
 
 import inspect
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 # Their code is known by the version of Keras.
 _LIBRARIES: Final = {"keras", "tensorflow", "jax", "flax", "torch", "builtins", "abc", "typing"}
-
-
-def of_pieces(count: int, read: Callable[[int], bytes | memoryview]) -> list[str]:
-    """Compute the SHA-256 digests of pieces, a few at a time.
-
-    Args:
-        count: How many pieces there are.
-        read: Gives the bytes of a piece by its number, from 0.
-    """
-
-    def digest(number: int) -> str:
-        return sha256(read(number)).hexdigest()
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(digest, range(count)))
-
-
-def of_pictures(pictures: NDArray[Any], batch: int) -> list[object]:
-    """Say which pictures these are: dtype, shape and the SHA-256 digest of every batch of them.
-
-    Args:
-        pictures: Any array (n, ...), in memory or mapped to it.
-        batch: Rows a digest; so many are in memory at once.
-
-    Returns:
-        What JSON can write, for `cvlab.cache.storage.key_of`.
-    """
-
-    def pixels(number: int) -> memoryview:
-        return np.ascontiguousarray(pictures[number * batch : (number + 1) * batch]).data
-
-    return [str(pictures.dtype), pictures.shape, *of_pieces(-(-len(pictures) // batch), pixels)]
 
 
 def of_network(network: keras.Model) -> list[object]:
@@ -59,7 +24,7 @@ def of_network(network: keras.Model) -> list[object]:
         network: A built model. Names of layers make no difference, nor do flags `trainable`.
 
     Returns:
-        What JSON can write, for `cvlab.cache.storage.key_of`.
+        What JSON can write, for `cvlab.cache.key_of`.
 
     Raises:
         ValueError: If the code of a layer that is not Keras's cannot be read.

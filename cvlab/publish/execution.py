@@ -30,7 +30,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from cvlab import profiles
-from cvlab.cache import storage
+from cvlab.cache import locked
 from cvlab.course import claims
 from cvlab.publish.outcomes import Record
 from cvlab.publish.tags import SOLUTION
@@ -66,7 +66,7 @@ def execute(source: Path, target: Path, profile: str) -> Record:
     if not source.exists():
         raise FileNotFoundError(f"There is no notebook {source}: see the list in lectures/")
     before = _stamp(target)
-    with storage.locked(target):
+    with locked(target):
         record = Record.load(target.parent, target.stem)
         if _stamp(target) not in (None, before) and record is not None:
             return record

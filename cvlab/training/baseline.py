@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import keras
 import numpy as np
 
-from cvlab.cache import storage
+from cvlab.cache import cache_root, digests_of_array, key_of, locked, storage
 from cvlab.data.loading import Pets
 from cvlab.models import digests, zoo
 from cvlab.profiles import Profile
@@ -36,7 +36,7 @@ def baseline(
     Args:
         pets: Pictures of the profile's `image_size`; training and validation are used.
         profile: How to train: `learning_rate`, `batch_size`, `baseline_epochs`, `baseline_seed`.
-        cache: Cache folder; see `cvlab.cache.storage.cache_root`.
+        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Returns:
         The compiled network with the weights of its lowest validation loss, and what `fit` noted
@@ -44,7 +44,7 @@ def baseline(
 
     Raises:
         ValueError: If the pictures have another size than the profile's.
-        cvlab.cache.storage.DatasetError: If it cannot be kept, such as on a full disk.
+        cvlab.cache.DatasetError: If it cannot be kept, such as on a full disk.
     """
     sizes = pets.train.images.shape[1:3]
     if sizes != (profile.image_size, profile.image_size):
@@ -95,11 +95,11 @@ def keep(
         history: What `fit` noted, each list one value an epoch.
         pets: What it was trained on.
         profile: Its `batch_size` and `baseline_seed` were used.
-        cache: Cache folder; see `cvlab.cache.storage.cache_root`.
+        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Raises:
         ValueError: If the model is not compiled, or the history lacks the validation.
-        cvlab.cache.storage.DatasetError: If it cannot be kept, such as on a full disk.
+        cvlab.cache.DatasetError: If it cannot be kept, such as on a full disk.
     """
     if not model.compiled:
         raise ValueError(
@@ -127,12 +127,12 @@ def _place(
         str(model.loss),
         [epochs, profile.batch_size, profile.baseline_seed],
         *(
-            digests.of_pictures(array, _BATCH)
+            digests_of_array(array, _BATCH)
             for split in (pets.train, pets.validation)
             for array in (split.images, split.labels)
         ),
     ]
-    return storage.cache_root(cache) / "trained" / storage.key_of(content)
+    return cache_root(cache) / "trained" / key_of(content)
 
 
 def _recall(model: keras.Model, place: Path) -> History | None:
@@ -158,7 +158,7 @@ def _store(model: keras.Model, history: History, place: Path) -> None:
     np.savez(stream, *weights)
     packed = stream.getvalue()
     with (
-        storage.locked(place),
+        locked(place),
         storage.whole_folder(place, len(packed), "the network of notebook 05") as folder,
     ):
         (folder / _WEIGHTS).write_bytes(packed)

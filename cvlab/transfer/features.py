@@ -26,7 +26,16 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 import cvlab.training.augmentation
-from cvlab.cache import storage
+from cvlab.cache import (
+    SpaceError,
+    cache_root,
+    digests_of_array,
+    digests_of_pieces,
+    enough_space,
+    key_of,
+    locked,
+    progress_bar,
+)
 from cvlab.models import digests
 from cvlab.training.augmentation import Augment, Transforms
 
@@ -60,7 +69,7 @@ def extract(
             convolutional base.
         layer: Name of the layer whose output is wanted; the model's own output if None. Layers of
             a model inside the model cannot be named: pass that model itself.
-        cache: Cache folder; see `cvlab.cache.storage.cache_root`.
+        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Returns:
         Float32, shape (N, ...) as the layer puts out; memory-mapped, read-only.
@@ -96,7 +105,7 @@ def extract_views(
         model: As for `extract`.
         augment: The augmentation, with a seed. Its random state is left as it is.
         views: How many views of each picture, at least 1.
-        cache: Cache folder; see `cvlab.cache.storage.cache_root`.
+        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Returns:
         For each view float32 features, shape (N, ...) as the layer puts out, pictures in their
@@ -277,7 +286,7 @@ class _Layout:
                 return stream.read(self.end(number + 1) - self.end(number))
 
         noted = noted[: self.batches]
-        pairs = zip(digests.of_pieces(len(noted), read), noted, strict=True)
+        pairs = zip(digests_of_pieces(len(noted), read), noted, strict=True)
         return next((i for i, (found, digest) in enumerate(pairs) if found != digest), len(noted))
 
     def whole(self, folder: Path) -> bool:
@@ -295,21 +304,21 @@ def _stored(
 ) -> Iterator[NDArray[np.float32]]:
     """Find each job's features on disk, or put them there."""
     versions = [_VERSION, BATCH, keras.version(), keras.backend.backend()]
-    content = [versions, digests.of_pictures(pictures, BATCH), digests.of_network(network)]
+    content = [versions, digests_of_array(pictures, BATCH), digests.of_network(network)]
     layout = _Layout.of(network.compute_output_shape(pictures.shape))
     for job in jobs:
-        key = storage.key_of([content, job.content])
-        folder = storage.cache_root(cache) / "features" / key
+        key = key_of([content, job.content])
+        folder = cache_root(cache) / "features" / key
         # Asked before the lock too: what is there can be read where nothing may be written.
         if not layout.whole(folder):
-            with storage.locked(folder):
+            with locked(folder):
                 if not layout.whole(folder):
                     # Damaged, or not there. Who has the damaged file open keeps it.
                     shutil.rmtree(folder, ignore_errors=True)
                     part = folder.with_name(f".{folder.name}.part")
                     try:
                         _complete(part, layout, job)
-                    except storage.SpaceError:
+                    except SpaceError:
                         shutil.rmtree(part, ignore_errors=True)
                         raise
                     part.rename(folder)
@@ -321,10 +330,10 @@ def _complete(part: Path, layout: _Layout, job: _Job) -> None:
     part.mkdir(exist_ok=True)
     done = layout.good(part)
     with (
-        storage.enough_space(part, layout.end(layout.batches) - layout.end(done), job.title),
+        enough_space(part, layout.end(layout.batches) - layout.end(done), job.title),
         (part / _FEATURES).open("r+b" if done else "wb") as features,
         (part / _DIGESTS).open("r+b" if done else "wb") as digests,
-        storage.progress_bar(
+        progress_bar(
             layout.count, job.title, unit="picture", done=min(done * BATCH, layout.count)
         ) as bar,
     ):

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cvlab import plots
-from cvlab.cache import storage
+from cvlab.cache import cache_root
 from cvlab.course import machine
 
 # The runner sets it to the file in which a script leaves its rows.
@@ -120,7 +120,7 @@ def source_of_pictures() -> tuple[str, Path]:
     Real photos if CVLAB_PHOTOS names them, else drawn pictures, which take a minute to draw once.
     """
     photos = os.environ.get("CVLAB_PHOTOS")
-    return (photos or "toypets"), storage.cache_root()
+    return (photos or "toypets"), cache_root()
 
 
 def rows(found: Sequence[Row]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvlab.cache.storage import DatasetError
+from cvlab.cache import DatasetError
 from cvlab.data import decoding, splitting
 from cvlab.data.archives import ArchiveError, open_archive
 from cvlab.data.listing import find_pictures

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from cvlab.cache.storage import DatasetError
+from cvlab.cache import DatasetError
 from cvlab.data import duplicates, loading, locating
 from cvlab.data.listing import find_pictures
 from cvlab.data.splitting import Subset, Twins, make_subset

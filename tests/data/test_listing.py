@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cvlab.cache.storage import DatasetError
+from cvlab.cache import DatasetError
 from cvlab.data.archives import ArchiveError
 from cvlab.data.listing import find_pictures
 from tests.small_photos import (

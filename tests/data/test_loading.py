@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvlab.cache import storage
-from cvlab.cache.storage import DatasetError, SpaceError
+from cvlab.cache import DatasetError, SpaceError, storage
 from cvlab.data import decoding, splitting
 from cvlab.data.listing import find_pictures
 from cvlab.data.loading import decode, load_pets

@@ -11,8 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from cvlab.cache import storage
-from cvlab.cache.storage import DatasetError, DownloadError
+from cvlab.cache import DatasetError, DownloadError, sha256_of
 from cvlab.data import locating
 from cvlab.data.loading import load_pets
 from cvlab.data.locating import locate
@@ -68,7 +67,7 @@ def test_microsoft_is_downloaded_once(
 ) -> None:
     path = zip_of(tmp_path / "pets.zip", microsoft())
     monkeypatch.setattr(locating, "MICROSOFT_BYTES", path.stat().st_size)
-    monkeypatch.setattr(locating, "MICROSOFT_SHA256", storage.sha256_of(path))
+    monkeypatch.setattr(locating, "MICROSOFT_SHA256", sha256_of(path))
     handler = functools.partial(QuietHandler, directory=tmp_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cvlab.cache.storage import DatasetError
+from cvlab.cache import DatasetError
 from cvlab.data import splitting
 from cvlab.data.listing import find_pictures
 from cvlab.data.splitting import make_subset

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from cvlab.cache.storage import DatasetError
+from cvlab.cache import DatasetError
 from tests.knocks import kill as knocks_kill
 from tests.knocks.kill import DECODING, DRAWING, FEATURES, SUBSET, Server, Work
 from tests.small_project import PROJECT

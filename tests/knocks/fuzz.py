@@ -31,7 +31,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from cvlab.cache.storage import DatasetError
+from cvlab.cache import DatasetError
 from cvlab.data import decoding, loading, splitting
 from cvlab.data.decoding import BadPictureError
 from cvlab.data.listing import find_pictures

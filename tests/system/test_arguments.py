@@ -16,8 +16,7 @@ import pytest
 from keras import layers
 
 from cvlab import plots, profiles, transfer
-from cvlab.cache import storage
-from cvlab.cache.storage import DatasetError
+from cvlab.cache import DatasetError, download
 from cvlab.course import claims, exercises, quiz, recorded
 from cvlab.data import archives, decoding, listing, loading, locating, splitting
 from cvlab.data.decoding import BadPictureError
@@ -147,8 +146,8 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (toypets.draw_many, lambda: toypets.draw_many("cat", [1], workers=0), ("workers", "0")),
     (toypets.attributes, lambda: toypets.attributes("horse", 0), ("horse", "cat")),
     (
-        storage.download,
-        lambda: storage.download("x", NOWHERE, size=1, sha256="x", retries=0),
+        download,
+        lambda: download("x", NOWHERE, size=1, sha256="x", retries=0),
         ("x", "url"),
     ),
     # augmentation

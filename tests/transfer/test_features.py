@@ -21,7 +21,8 @@ from keras import layers
 from numpy.typing import NDArray
 from scipy import stats
 
-from cvlab.cache import storage
+from cvlab.cache import SpaceError
+from cvlab.cache.disk import SPARE_BYTES
 from cvlab.models import zoo
 from cvlab.training.augmentation import Augment, Transforms
 from cvlab.transfer import features
@@ -425,9 +426,9 @@ def test_full_disk_is_named_and_nothing_stays(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
-    full = usage._replace(free=storage.SPARE_BYTES)
+    full = usage._replace(free=SPARE_BYTES)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    with pytest.raises(storage.SpaceError, match="Features needs about"):
+    with pytest.raises(SpaceError, match="Features needs about"):
         features.extract(some(3), model, cache=tmp_path)
     kept = [path for path in (tmp_path / "features").iterdir() if path.suffix != ".lock"]
     assert kept == []

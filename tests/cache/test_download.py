@@ -1,14 +1,10 @@
-"""The cache: whole or not at all; downloads against a server on the loopback interface."""
+"""Downloads, against a server on the loopback interface that misbehaves as told."""
 
 import errno
 import hashlib
-import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,8 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from cvlab.cache import storage
-from cvlab.cache.storage import DatasetError, DownloadError, SpaceError
+from cvlab.cache import download as module
+from cvlab.cache.download import download
+from cvlab.cache.errors import DownloadError, SpaceError
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -90,7 +87,7 @@ def server() -> Iterator[Server]:
 
 
 def fetch(server: Server, target: Path, retries: int = 3) -> Path:
-    return storage.download(
+    return download(
         server.url, target, size=len(CONTENT), sha256=DIGEST, retries=retries, pause=0.0
     )
 
@@ -194,9 +191,7 @@ def test_no_network(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/pets.zip"
         with pytest.raises(DownloadError, match="Is there a network") as caught:
-            storage.download(
-                url, tmp_path / "pets.zip", size=10, sha256=DIGEST, retries=1, pause=0.0
-            )
+            download(url, tmp_path / "pets.zip", size=10, sha256=DIGEST, retries=1, pause=0.0)
     assert url in str(caught.value)
 
 
@@ -227,7 +222,7 @@ def test_disk_that_fills_up_keeps_the_part(
         part.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(storage, "_fetch", full)
+    monkeypatch.setattr(module, "_fetch", full)
     with pytest.raises(SpaceError, match="is kept, and the next try goes on from there"):
         fetch(server, tmp_path / "pets.zip")
     assert (tmp_path / "pets.zip.part").read_bytes() == b"half"
@@ -237,134 +232,3 @@ def test_what_the_disk_refuses_is_not_blamed_on_the_network(server: Server, tmp_
     (tmp_path / "pets.zip.part").mkdir()
     with pytest.raises(OSError, match=r"pets\.zip\.part"):
         fetch(server, tmp_path / "pets.zip")
-
-
-# --- folders ---------------------------------------------------------------------------------
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
-
-
-def test_whole_folder_appears_at_the_end(tmp_path: Path) -> None:
-    target = tmp_path / "sub" / "thing"
-    with storage.whole_folder(target, 0, "a test") as unfinished:
-        (unfinished / "file").write_text("new")
-        assert not target.exists()
-        assert unfinished.parent == target.parent  # the same disk: the move is one step
-    assert (target / "file").read_text() == "new"
-    assert names(target.parent) == ["thing"]
-
-
-def test_whole_folder_vanishes_after_an_error(tmp_path: Path) -> None:
-    with (
-        pytest.raises(KeyboardInterrupt),
-        storage.whole_folder(tmp_path / "thing", 0, "a test") as unfinished,
-    ):
-        (unfinished / "file").write_text("half")
-        raise KeyboardInterrupt
-    assert names(tmp_path) == []
-
-
-def test_whole_folder_replaces(tmp_path: Path) -> None:
-    (tmp_path / "thing").mkdir()
-    (tmp_path / "thing" / "old").write_text("old")
-    with storage.whole_folder(tmp_path / "thing", 0, "a test") as unfinished:
-        (unfinished / "file").write_text("new")
-    assert names(tmp_path / "thing") == ["file"]
-    assert names(tmp_path) == ["thing"]
-
-
-def test_full_disk_is_seen_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000_000))
-    with (
-        pytest.raises(SpaceError, match=r"about 270\.0 MB and 16\.8 MB to spare; 50\.0 MB are"),
-        storage.whole_folder(tmp_path / "thing", 270_000_000, "a test"),
-    ):
-        pytest.fail("the work began on a full disk")
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_disk_that_fills_up_on_the_way(tmp_path: Path, code: int) -> None:
-    with (
-        pytest.raises(SpaceError, match="CVLAB_CACHE"),
-        storage.whole_folder(tmp_path / "thing", 1000, "a test") as unfinished,
-    ):
-        (unfinished / "file").write_text("half")
-        raise OSError(code, os.strerror(code))
-    assert names(tmp_path) == []
-
-
-def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError), storage.whole_folder(tmp_path / "thing", 0, "a test"):
-        raise IsADirectoryError
-
-
-def test_killed_process_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
-    target = tmp_path / "thing"
-    code = (
-        "import sys, time; from pathlib import Path; from cvlab.cache import storage\n"
-        "target = Path(sys.argv[1])\n"
-        "with storage.locked(target), storage.whole_folder(target, 0, 'a test') as unfinished:\n"
-        "    (unfinished / 'file').write_text('half'); print('ready', flush=True); time.sleep(60)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(target)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    assert not target.exists()
-    with storage.locked(target), storage.whole_folder(target, 0, "a test") as unfinished:
-        (unfinished / "file").write_text("whole")
-    assert names(tmp_path) == ["thing"]
-    assert (target / "file").read_text() == "whole"
-
-
-def test_lock_lets_one_in(tmp_path: Path) -> None:
-    inside, most = 0, 0
-
-    def work() -> None:
-        nonlocal inside, most
-        with storage.locked(tmp_path / "thing"):
-            inside += 1
-            most = max(most, inside)
-            time.sleep(0.01)
-            inside -= 1
-
-    threads = [threading.Thread(target=work) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 1
-
-
-def test_cache_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("CVLAB_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert storage.cache_root() == tmp_path / ".cache" / "cvlab"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert storage.cache_root() == tmp_path / "xdg" / "cvlab"
-    monkeypatch.setenv("CVLAB_CACHE", str(tmp_path / "mine"))
-    assert storage.cache_root() == tmp_path / "mine"
-    assert storage.cache_root("~/other") == tmp_path / "other"
-
-
-def test_cache_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DatasetError, match="CVLAB_CACHE"), storage.locked(tmp_path / "file" / "x"):
-        pytest.fail("a lock inside a file")
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (39_913_633, "39.9 MB"),
-     (824_887_076, "824.9 MB"), (3_000_000_000, "3.0 GB")],
-)  # fmt: skip
-def test_readable_bytes(count: int, text: str) -> None:
-    assert storage.readable_bytes(count) == text

@@ -1,0 +1,150 @@
+"""Downloads that go on where they stopped, and are believed only if their digest is right.
+
+`pooch` fetches a file in one go: a connection that ends after 800 of 825 MB starts again from
+nothing. Resuming by range is why this module exists.
+"""
+
+import http.client
+import ssl
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from cvlab.cache.disk import enough_space, readable_bytes
+from cvlab.cache.errors import DownloadError
+from cvlab.cache.folders import locked
+from cvlab.cache.keys import sha256_of
+from cvlab.cache.progress import progress_bar
+
+_NETWORK = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
+_CHUNK = 2**20
+
+
+class _TryAgainError(Exception):
+    """The connection failed in a way that may pass."""
+
+
+def _fetch_rest(url: str, part: Path, size: int, timeout: float) -> None:
+    """Append to `part` what it lacks of the `size` bytes at `url`, as far as the server sends."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "cvlab"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            resumed = response.status == 206 and str(
+                response.headers.get("Content-Range", "")
+            ).startswith(f"bytes {have}-")
+            if not resumed:
+                have = 0  # the server ignores ranges and sends the file from its start
+            length = response.headers.get("Content-Length")
+            if length is not None and have + int(length) != size:
+                raise DownloadError(
+                    f"{url} now holds a file of {have + int(length):,} bytes, not the expected "
+                    f"{size:,}: it has been replaced."
+                )
+            with (
+                part.open("ab" if resumed else "wb") as stream,
+                progress_bar(size, f"Downloading {part.stem}", unit="B", done=have) as bar,
+            ):
+                while have < size and (chunk := response.read(min(_CHUNK, size - have))):
+                    stream.write(chunk)
+                    have += len(chunk)
+                    bar.update(len(chunk))
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # the part does not fit the file on the server
+            part.unlink(missing_ok=True)
+        elif error.code < 500 and error.code not in (408, 429):
+            raise DownloadError(f"{url} answers {error.code} {error.reason}.") from error
+        raise _TryAgainError(f"the server answers {error.code} {error.reason}") from error
+    except _NETWORK as error:  # not OSError: a disk's errors are no reason to try again
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise _TryAgainError(str(reason) or type(reason).__name__) from error
+    if have < size:
+        raise _TryAgainError(f"the connection ended after {have:,} of {size:,} bytes")
+
+
+def _fetch(url: str, part: Path, *, size: int, retries: int, pause: float, timeout: float) -> None:
+    """Complete `part`, again and again from where it stands, until `retries` in a row fail."""
+    failures = 0
+    while True:
+        have = part.stat().st_size if part.exists() else 0
+        if have > size:
+            part.unlink()
+        elif have == size:
+            return
+        try:
+            _fetch_rest(url, part, size, timeout)
+        except _TryAgainError as error:
+            now = part.stat().st_size if part.exists() else 0
+            failures = 1 if now > have else failures + 1
+            if failures > retries:
+                kept = (
+                    f" {readable_bytes(now)} are kept; the next try goes on there." if now else ""
+                )
+                raise DownloadError(
+                    f"{url} could not be read ({error}). Is there a network?{kept}"
+                ) from error
+            time.sleep(pause * 2 ** (failures - 1))
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    size: int,
+    sha256: str,
+    retries: int = 3,
+    pause: float = 1.0,
+    timeout: float = 30.0,
+) -> Path:
+    """Fetch a file of known size and digest; go on where an earlier try stopped.
+
+    The unfinished file is `target` with `.part` at its end; a file called `target` is a complete
+    and verified one, or one that the reader put there.
+
+    Args:
+        url: Where the file is.
+        target: Where it goes.
+        size: Its size in bytes.
+        sha256: Its SHA-256 digest, in hexadecimal.
+        retries: Failures in a row, without a byte between them, that are forgiven.
+        pause: Seconds before the first retry; doubled for each further one.
+        timeout: Seconds of silence after which a connection counts as failed.
+
+    Returns:
+        `target`.
+
+    Raises:
+        DownloadError: If there is no network, or what arrives is not the expected file.
+        SpaceError: If the disk has no room for it.
+    """
+    with locked(target):
+        if target.exists():
+            return target
+        part = target.with_name(target.name + ".part")
+        resumed = part.exists()
+        missing = size - (part.stat().st_size if resumed else 0)
+        purpose = f"the download of {target.name}"
+        with enough_space(target.parent, max(missing, 0), purpose, resumes=True):
+            _fetch(url, part, size=size, retries=retries, pause=pause, timeout=timeout)
+            if resumed and sha256_of(part) != sha256:
+                # The old part may be of another file: start once more from nothing.
+                part.unlink()
+                _fetch(url, part, size=size, retries=retries, pause=pause, timeout=timeout)
+        digest = sha256_of(part)
+        if digest != sha256:
+            part.unlink()
+            raise DownloadError(
+                f"What {url} sent has the SHA-256 digest {digest}, not the expected {sha256}: "
+                "the file was replaced or damaged on its way, and has been deleted."
+            )
+        part.replace(target)
+    return target

@@ -1,0 +1,175 @@
+"""Folders that are whole or not there.
+
+Notebooks share one cache folder, may ask for the same thing at once, may be killed at any moment
+and may run out of disk space. So `made` writes a folder beside its place, seals it and moves it
+there when it is complete, and one lock per folder makes the second caller wait for the first.
+
+The seal notes size and time of every file. A reader compares them, which costs a look at each file
+but not at its content. A file that was damaged or replaced afterwards has another time; the folder
+is then made again.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import filelock
+
+from cvlab.cache.disk import enough_space, is_full, make_folder, no_space
+from cvlab.cache.errors import DatasetError, SpaceError
+from cvlab.cache.keys import key_of
+
+Record: TypeAlias = dict[str, Any]
+
+_SEAL: Final = "seal.json"
+
+
+def made(
+    folder: Path,
+    write: Callable[[Path], Record | None],
+    *,
+    needed: int,
+    purpose: str,
+    resumes: bool = False,
+) -> Record:
+    """Make a folder unless it is there and whole; return the record that was kept with it.
+
+    Nothing is written where the folder is whole, so a cache that a class shares may be read-only.
+
+    Args:
+        folder: Where it belongs. Its name is a key of everything that its content depends on.
+        write: Fills a folder and returns what JSON can write about it, or None for nothing.
+        needed: Bytes that it will write.
+        purpose: What is made, the subject of an error message.
+        resumes: Whether `write` can go on from what a killed or interrupted call left. It then gets
+            the folder of that call with whatever is in it, otherwise an empty one.
+
+    Returns:
+        What `write` returned, now or when the folder was made; empty for None.
+
+    Raises:
+        SpaceError: If the disk has no room for it.
+        DatasetError: If the folder was changed while it was made.
+    """
+    record = _record_in(folder)
+    if record is None:
+        with locked(folder):
+            record = _record_in(folder)
+            if record is None:
+                with _unfinished(folder, needed, purpose, resumes=resumes) as unfinished:
+                    _seal(unfinished, write(unfinished) or {})
+                record = _record_in(folder)
+    if record is None:
+        raise DatasetError(f"{folder} was changed while it was made ({purpose}). Run this again.")
+    return record
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Hold the lock of `target`, a file or folder that only one process at a time may make.
+
+    The operating system drops the lock of a process that dies. The lock file itself stays.
+
+    Raises:
+        DatasetError: If the folder around `target` cannot be written to.
+    """
+    make_folder(target.parent)
+    try:
+        lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
+        lock.acquire()
+    except OSError as error:
+        if is_full(error):
+            raise no_space(target.parent, 0, f"the lock of {target.name}") from error
+        raise DatasetError(
+            f"The cache folder {target.parent} cannot be written to ({error.strerror}). Set the "
+            "environment variable CVLAB_CACHE to a folder that you may write to."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _unfinished(target: Path, needed: int, purpose: str, *, resumes: bool) -> Iterator[Path]:
+    """Yield a folder that becomes `target` if the block ends well. The caller holds the lock."""
+    make_folder(target.parent)
+    part = target.with_name(f".{target.name}.unfinished")
+    if not resumes:
+        shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
+    elif part.exists():
+        needed = max(needed - sum(file.stat().st_size for file in _files(part).values()), 0)
+    try:
+        with enough_space(target.parent, needed, purpose):
+            part.mkdir(exist_ok=True)
+            yield part
+            _replace(target, part)
+    except SpaceError:
+        # On a full disk what was begun takes room that others need.
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    finally:
+        if not resumes and part.exists():
+            shutil.rmtree(part)
+
+
+def _replace(target: Path, part: Path) -> None:
+    """Move `part` to `target`; a folder can only be renamed onto an empty one."""
+    if target.exists():
+        aside = target.with_name(f".{target.name}.replaced")
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)
+        part.rename(target)
+        shutil.rmtree(aside)
+    else:
+        part.rename(target)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files in a folder and in those below it by their path inside it.
+
+    Left out are the seal and hidden files, such as those a file browser leaves.
+    """
+    found = {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if not path.name.startswith(".") and not path.is_dir()
+    }
+    found.pop(_SEAL, None)
+    return found
+
+
+def _seal(folder: Path, record: Record) -> None:
+    files = {}
+    for name, file in _files(folder).items():
+        # A whole, even second is kept as it is by every file system and every archive, and a file
+        # that is written later has another time, even within the same second.
+        seconds = int(file.stat().st_mtime) // 2 * 2
+        os.utime(file, (seconds, seconds))
+        files[name] = [file.stat().st_size, seconds * 10**9]
+    content = {"record": record, "files": files}
+    seal = {"digest": key_of(content), **content}
+    (folder / _SEAL).write_text(json.dumps(seal), encoding="utf-8")
+
+
+def _record_in(folder: Path) -> Record | None:
+    """Return the record of a folder that is as it was sealed; None if it is not, or not there."""
+    try:
+        seal = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
+        content = {"record": seal["record"], "files": seal["files"]}
+        if seal["digest"] != key_of(content):
+            return None
+        now = {name: _look(file) for name, file in _files(folder).items()}
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+        return None
+    record: Record = seal["record"]
+    return record if now == seal["files"] else None
+
+
+def _look(file: Path) -> list[int]:
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns]
