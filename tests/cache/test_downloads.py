@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cvlab.cache import download as module
-from cvlab.cache.download import download
+from cvlab.cache import downloads as module
+from cvlab.cache.downloads import download
 from cvlab.cache.errors import DownloadError, SpaceError
 
 CONTENT = bytes(range(256)) * 4000
