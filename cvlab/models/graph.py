@@ -15,22 +15,13 @@ import keras
 
 Tensor: TypeAlias = Any  # Keras has no type for a tensor of whichever backend runs.
 
+# What `describe` calls a layer; other kinds go by the name of their class.
 _KINDS: Final = {
-    "Activation": "activation",
-    "Add": "add",
-    "BatchNormalization": "batch norm.",
-    "Concatenate": "concatenate",
-    "Conv2D": "convolution",
-    "Dense": "dense",
-    "DepthwiseConv2D": "depthwise",
-    "Dot": "product",
-    "InputLayer": "input",
-    "LayerNormalization": "layer norm.",
-    "MaxPooling2D": "max pooling",
-    "MultiHeadAttention": "attention",
-    "ReLU": "ReLU",
-    "Rescaling": "scale",
-    "Softmax": "softmax",
+    **{"InputLayer": "input", "Rescaling": "scale", "Concatenate": "concatenate", "Add": "add"},
+    **{"Conv2D": "convolution", "DepthwiseConv2D": "depthwise", "MaxPooling2D": "max pooling"},
+    **{"Dense": "dense", "MultiHeadAttention": "attention", "Dot": "product"},
+    **{"BatchNormalization": "batch norm.", "LayerNormalization": "layer norm."},
+    **{"Activation": "activation", "Softmax": "softmax"},
 }
 
 
