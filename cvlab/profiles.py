@@ -43,7 +43,7 @@ class Profile:
             compare, at least three.
         freezing_seeds: Random initialisations of the head, and orders of the pictures, with which
             notebook 12 measures what BatchNorm in training mode costs, at least two.
-        base: The pretrained base that `cvlab.models.zoo.base_for` opens, as `cvlab.models.zoo.load_base` takes
+        base: The pretrained base that `cvlab.models.base_for` opens, as `cvlab.models.load_base` takes
             it: a family, with its options in parentheses. VGG16 in the lecture.
         base_image_size: Height and width in pixels of the pictures that the base takes; 150 in
             the lecture.

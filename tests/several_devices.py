@@ -49,8 +49,7 @@ def fine_tune(pictures: int, epochs: int) -> tuple[dict[str, list[float]], list[
     import keras  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
-    from cvlab import profiles, transfer  # noqa: PLC0415
-    from cvlab.models import zoo  # noqa: PLC0415
+    from cvlab import models, profiles, transfer  # noqa: PLC0415
     from cvlab.transfer import features, freezing  # noqa: PLC0415
 
     profile = profiles.get("quick")
@@ -61,7 +60,7 @@ def fine_tune(pictures: int, epochs: int) -> tuple[dict[str, list[float]], list[
     images = random.normal(brightness, 40, (pictures, size, size, 3)).clip(0, 255).astype("uint8")
 
     keras.utils.set_random_seed(0)
-    base = zoo.base_for(profile)
+    base = models.base_for(profile)
     first = transfer.last_block(base)
     lower, upper = transfer.split(base, first)
     with tempfile.TemporaryDirectory() as cache:

@@ -27,12 +27,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cvlab import plots, profiles, transfer
+from cvlab import models, plots, profiles, transfer
 from cvlab.cache import cache_root
 from cvlab.course import machine, statements
 from cvlab.data import loading as datasets
 from cvlab.evaluation import measure
-from cvlab.models import zoo
 from cvlab.profiles import Profile
 from cvlab.training.augmentation import LECTURE_OPTIONS, Augment
 from cvlab.transfer import features, freezing
@@ -157,7 +156,7 @@ def train_from_scratch(
         keras.utils.set_random_seed(seed)
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy(machine.dtype_policy(fast=profile.mixed_precision))
-        network = zoo.small_cnn(
+        network = models.small_cnn(
             profile.image_size,
             dropout=dropout,
             augmentation=Augment(**LECTURE_OPTIONS, seed=seed) if augmented else None,
@@ -373,8 +372,8 @@ def _climb(
 
     def base() -> keras.Model:
         if weights is None:
-            return zoo.base_for(profile)
-        return zoo.load_base(profile.base, profile.base_image_size, weights)
+            return models.base_for(profile)
+        return models.load_base(profile.base, profile.base_image_size, weights)
 
     start = time.perf_counter()
     pets = load(profile.base_image_size)

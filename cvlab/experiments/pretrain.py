@@ -25,9 +25,10 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from cvlab import models
 from cvlab.drawing import toypets
 from cvlab.evaluation import measure
-from cvlab.models import zoo
+from cvlab.models.embedded import TOY_WEIGHTS
 from cvlab.training.augmentation import Augment, augment_all
 
 PARTS: Final = ("ears", "muzzle", "pupils", "nose", "mouth", "whiskers", "head", "tail")
@@ -180,7 +181,7 @@ def pretrain(recipe: Recipe, *, verbose: int | str = "auto") -> tuple[keras.Mode
     keras.utils.set_random_seed(recipe.seed)
     size, seed = recipe.image_size, recipe.seed
     pictures, labels = zoo_pictures(range(recipe.per_species), size=size, seed=seed)
-    base = zoo.toy_base(size, weights=None)
+    base = models.toy_base(size, weights=None)
     train(
         base,
         pictures,
@@ -258,7 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=usual.epochs)
     parser.add_argument("--augmented-epochs", type=int, default=usual.augmented_epochs)
     parser.add_argument("--seed", type=int, default=usual.seed)
-    parser.add_argument("--out", type=Path, default=zoo.TOY_WEIGHTS)
+    parser.add_argument("--out", type=Path, default=TOY_WEIGHTS)
     options = parser.parse_args(arguments)
     recipe = Recipe(
         per_species=options.per_species,

@@ -1,4 +1,11 @@
-"""The course's networks, one door to pretrained bases, and what a network costs.
+"""The course's networks: the small convnet, historic ones, pretrained bases, and what they cost.
 
-Every network takes images with values from 0 to 255 and holds its own preprocessing.
+Every network takes images with values from 0 to 255 and includes its own preprocessing.
 """
+
+from cvlab.models.bases import base_for, load_base, weights_file
+from cvlab.models.convnet import small_cnn
+from cvlab.models.embedded import toy_base
+from cvlab.models.foundations import FOUNDATIONS
+
+__all__ = ["FOUNDATIONS", "base_for", "load_base", "small_cnn", "toy_base", "weights_file"]

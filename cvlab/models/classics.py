@@ -1,8 +1,8 @@
-"""The networks that made history and that Keras does not bring along, as short Keras code.
+"""Historic networks that Keras does not include, as short Keras code.
 
 LeNet-5, AlexNet, GoogLeNet and the Vision Transformer, each as its paper describes it, untrained
-and not compiled. All take pictures in 0..255 and bring them to the network's scale themselves.
-VGG, ResNet, MobileNet and Xception are in `keras.applications`; `cvlab.models.zoo` opens those.
+and not compiled. All take images with values from 0 to 255 and rescale them themselves. VGG,
+ResNet, MobileNet and Xception are in `keras.applications`; `cvlab.models.load_base` opens those.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any, Final, NamedTuple
 import keras
 from keras import layers, ops
 
-Tensor = Any  # Keras has no type for a tensor of whichever backend runs.
+from cvlab.models.graph import Tensor
 
 
 def lenet5() -> keras.Model:
     """Build LeNet-5, the convnet that read bank checks (lecture step 3); 61,706 parameters.
 
-    Plain average pooling, every filter of C3 on all six maps, and a softmax at the end stand for
-    the paper's trained subsampling, chosen maps and prototypes.
+    The paper's trained subsampling, its table of connections in C3 and its prototypes are replaced
+    by average pooling, an ordinary convolution and a softmax.
 
     Returns:
-        A model from pictures (n, 32, 32, 1) in 0..255 to the probabilities of ten digits, (n, 10).
+        A model from images (n, 32, 32, 1) in 0..255 to the probabilities of ten digits, (n, 10).
 
     Source:
         Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-Based Learning Applied to Document
@@ -47,15 +47,15 @@ def lenet5() -> keras.Model:
 
 @keras.saving.register_keras_serializable("cvlab")
 class LocalResponseNormalization(layers.Layer):
-    """Divide every value by the strength of its neighbors, the channels before and behind.
+    """Divide every value by a norm of its neighbors, the channels before and after it.
 
     y = x / (bias + alpha * sum of x² over the channels within `radius`) ** beta. AlexNet and
-    GoogLeNet used it before there was batch normalization; Keras has no such layer.
+    GoogLeNet used it before batch normalization was invented; Keras has no such layer.
 
     Args:
         radius: Channels on each side; AlexNet's n = 5 channels in all.
         bias: AlexNet's k.
-        alpha: Weight of the neighbors.
+        alpha: Weight of the squared activations.
         beta: Exponent.
 
     Source:
@@ -74,44 +74,43 @@ class LocalResponseNormalization(layers.Layer):
         self.radius, self.bias, self.alpha, self.beta = radius, bias, alpha, beta
 
     def call(self, x: Tensor) -> Tensor:
-        """Map feature maps (n, h, w, C) to the same shape."""
+        """Normalize feature maps (n, h, w, C)."""
         channels = x.shape[-1]
-        beside = [(0, 0)] * 3 + [(self.radius, self.radius)]
-        squares = ops.pad(ops.square(x), beside)
-        strength = sum(squares[..., k : k + channels] for k in range(2 * self.radius + 1))
-        return x / ops.power(self.bias + self.alpha * strength, self.beta)
+        padding = [(0, 0)] * 3 + [(self.radius, self.radius)]
+        squares = ops.pad(ops.square(x), padding)
+        total = sum(squares[..., k : k + channels] for k in range(2 * self.radius + 1))
+        return x / ops.power(self.bias + self.alpha * total, self.beta)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of the input."""
+        """Return the shape of the input."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Give what the constructor needs."""
+        """Return the arguments of the constructor."""
         own = {"radius": self.radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
         return {**super().get_config(), **own}
 
 
 def _check_classes(classes: int) -> None:
-    """Not every Keras of the tested range refuses an output without numbers."""
+    """Some of the supported versions of Keras accept an output without units."""
     if classes < 1:
         raise ValueError(f"classes={classes}: the number of outputs must be positive")
 
 
 def alexnet(*, groups: int = 2, classes: int = 1000) -> keras.Model:
-    """Build AlexNet, which won ImageNet's contest of 2012 and began the age of deep convnets.
+    """Build AlexNet, which won the ImageNet challenge of 2012 and made deep convnets popular.
 
-    The paper's network sat on two graphics cards: its second, fourth and fifth convolutions see
-    only the half of the channels that lies on their own card, which is what `groups=2` says. It
-    has 60,965,224 parameters; with `groups=1`, all on one card, 62,378,344. The paper gives
-    pictures of 224 pixels, but its own arithmetic (55 x 55 maps behind 11 x 11 windows with
-    stride 4) needs 227.
+    The paper's network was split over two GPUs: its second, fourth and fifth convolutions see only
+    the half of the channels that is on their own GPU. `groups=2` does the same. It has 60,965,224
+    parameters; with `groups=1`, all on one GPU, 62,378,344. The paper gives an image size of 224
+    pixels, but its own arithmetic (55 x 55 maps after 11 x 11 windows with stride 4) needs 227.
 
     Args:
-        groups: Graphics cards that the three convolutions are divided over.
+        groups: GPUs that the three convolutions are split over.
         classes: Outputs.
 
     Returns:
-        A model from pictures (n, 227, 227, 3) in 0..255 to probabilities (n, classes).
+        A model from images (n, 227, 227, 3) in 0..255 to probabilities (n, classes).
 
     Raises:
         ValueError: If the channels cannot be divided into so many groups, or there are no classes.
@@ -120,11 +119,11 @@ def alexnet(*, groups: int = 2, classes: int = 1000) -> keras.Model:
         A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional
         Neural Networks" (2012).
     """
-    # Not every Keras of the tested range checks both ends of a convolution.
+    # Some of the supported versions of Keras check only the input channels of a convolution.
     if groups < 1 or any(channels % groups for channels in (96, 256, 384)):
         raise ValueError(
             f"groups={groups} does not divide AlexNet's 96, 256 and 384 channels: pass 2 as in the "
-            "paper, 1 for one card, or another power of two up to 32"
+            "paper, 1 for one GPU, or another power of two up to 32"
         )
     _check_classes(classes)
     normalize = LocalResponseNormalization
@@ -162,7 +161,7 @@ class Branches(NamedTuple):
         three: 3 x 3 convolution, the second branch.
         five_reduce: 1 x 1 convolution before the 5 x 5 one.
         five: 5 x 5 convolution, the third branch.
-        pool: 1 x 1 convolution behind the pooling, the fourth branch.
+        pool: 1 x 1 convolution after the pooling, the fourth branch.
     """
 
     one: int
@@ -187,12 +186,12 @@ INCEPTIONS: Final = {
 
 
 def inception(x: Tensor, branches: Branches, name: str) -> Tensor:
-    """Look at feature maps through windows of four sizes at once (GoogLeNet's figure 2b).
+    """Apply an inception module: windows of several sizes side by side (GoogLeNet's figure 2b).
 
     Args:
         x: Feature maps (n, h, w, channels).
         branches: Filters of each branch.
-        name: Beginning of the names of the layers.
+        name: Prefix of the names of the layers.
 
     Returns:
         Feature maps (n, h, w, one + three + five + pool).
@@ -214,15 +213,14 @@ def inception(x: Tensor, branches: Branches, name: str) -> Tensor:
 def googlenet(*, classes: int = 1000) -> keras.Model:
     """Build GoogLeNet, "Inception v1": 22 layers with weights, 6,998,552 parameters.
 
-    Its two auxiliary classifiers are left out: they fed gradients into the middle of the network
-    during training and were thrown away afterwards. Batch normalization, which later versions
-    use, had not been invented.
+    Its two auxiliary classifiers are left out: they added gradients to the middle of the network
+    during training and were removed afterwards. Later versions use batch normalization.
 
     Args:
         classes: Outputs.
 
     Returns:
-        A model from pictures (n, 224, 224, 3) in 0..255 to probabilities (n, classes).
+        A model from images (n, 224, 224, 3) in 0..255 to probabilities (n, classes).
 
     Raises:
         ValueError: If there are no classes.
@@ -232,8 +230,8 @@ def googlenet(*, classes: int = 1000) -> keras.Model:
     """
     _check_classes(classes)
     pool = {"pool_size": 3, "strides": 2, "padding": "same"}
-    pictures = keras.Input((224, 224, 3), name="pictures")
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(pictures)
+    images = keras.Input((224, 224, 3), name="pictures")
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(images)
     x = layers.Conv2D(64, 7, strides=2, padding="same", activation="relu", name="conv1")(x)
     x = layers.MaxPooling2D(**pool, name="pool1")(x)
     x = LocalResponseNormalization(name="norm1")(x)
@@ -248,46 +246,44 @@ def googlenet(*, classes: int = 1000) -> keras.Model:
     x = layers.GlobalAveragePooling2D(name="average")(x)
     x = layers.Dropout(0.4, name="dropout")(x)
     x = layers.Dense(classes, activation="softmax", name="output")(x)
-    return keras.Model(pictures, x, name="googlenet")
+    return keras.Model(images, x, name="googlenet")
 
 
 @keras.saving.register_keras_serializable("cvlab")
 class ClassTokenAndPositions(layers.Layer):
-    """Put a learned token in front of the patches, and add to each token where it stands.
+    """Prepend a learned class token to the patches and add a position embedding to each token.
 
-    Attention itself does not know the order of its tokens; these positions tell it.
+    Attention itself does not depend on the order of its tokens; the embeddings encode it.
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the class token (1, 1, width) and the positions (1, 1 + patches, width)."""
+        """Create the class token (1, 1, width) and the positions (1, 1 + patches, width)."""
         _, patches, width = input_shape
         if patches is None or width is None:
-            raise ValueError("the number of patches must be known: give keras.Input a fixed size")
-        start = keras.initializers.TruncatedNormal(stddev=0.02)
-        self.token = self.add_weight(shape=(1, 1, width), initializer=start, name="token")
-        self.positions = self.add_weight(
-            shape=(1, 1 + patches, width), initializer=start, name="positions"
-        )
+            raise ValueError("the number of patches must be known: pass keras.Input a fixed size")
+        initializer = keras.initializers.TruncatedNormal(stddev=0.02)
+        self.token = self.add_weight((1, 1, width), initializer, name="token")
+        self.positions = self.add_weight((1, 1 + patches, width), initializer, name="positions")
 
     def call(self, patches: Tensor) -> Tensor:
-        """Map patches (n, p, width) to tokens (n, 1 + p, width)."""
+        """Turn patches (n, p, width) into tokens (n, 1 + p, width)."""
         token = ops.repeat(self.token, ops.shape(patches)[0], axis=0)
         return ops.concatenate([token, patches], axis=1) + self.positions
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of the input with one token more."""
+        """Return the shape of the input with one more token."""
         batch, patches, width = input_shape
         return batch, None if patches is None else patches + 1, width
 
 
 def encoder_block(x: Tensor, *, heads: int, hidden: int, name: str) -> Tensor:
-    """Let every token look at every other, then work on each by itself (ViT's equations 2, 3).
+    """Apply attention between the tokens, then an MLP to each token (ViT's equations 2 and 3).
 
     Args:
         x: Tokens (n, t, width).
-        heads: Attention heads; each has width // heads numbers a token.
+        heads: Attention heads; each has width // heads dimensions per token.
         hidden: Units of the hidden layer.
-        name: Beginning of the names of the layers.
+        name: Prefix of the names of the layers.
 
     Returns:
         Tokens (n, t, width).
@@ -314,24 +310,24 @@ def vit(
 ) -> keras.Model:
     """Build a Vision Transformer; by default ViT-B/16 with 86,567,656 parameters.
 
-    Small enough to train on a few thousand small pictures: `vit(64, patch=8, width=64, blocks=4,
+    Small enough to train on a few thousand small images: `vit(64, patch=8, width=64, blocks=4,
     heads=4, hidden=128)`.
 
     Args:
-        image_size: Height and width of the pictures in pixels, a multiple of `patch`.
+        image_size: Height and width of the images in pixels, a multiple of `patch`.
         patch: Height and width of a patch in pixels.
-        width: Numbers a token, a multiple of `heads`.
+        width: Dimensions of a token, a multiple of `heads`.
         blocks: Encoder blocks.
         heads: Attention heads in each.
         hidden: Units of the hidden layer in each.
         classes: Outputs.
 
     Returns:
-        A model from pictures (n, image_size, image_size, 3) in 0..255 to probabilities
+        A model from images (n, image_size, image_size, 3) in 0..255 to probabilities
         (n, classes).
 
     Raises:
-        ValueError: If the patches do not fill the picture, the heads do not share the width, or
+        ValueError: If `patch` does not divide `image_size`, `heads` does not divide `width`, or
             there are no classes.
 
     Source:
@@ -339,23 +335,23 @@ def vit(
     """
     if image_size % patch:
         raise ValueError(
-            f"patches of {patch} pixels do not fill a picture of {image_size}: take a patch that "
-            "divides the size"
+            f"patches of {patch} pixels do not fill an image of {image_size}: pass a patch size "
+            "that divides the image size"
         )
     if width % heads:
-        raise ValueError(f"{heads} heads cannot share a width of {width}: take a multiple")
+        raise ValueError(f"{heads} heads cannot share a width of {width}: pass a multiple")
     _check_classes(classes)
     patches = (image_size // patch) ** 2
-    pictures = keras.Input((image_size, image_size, 3), name="pictures")
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(pictures)
-    # One linear map of each patch is a convolution whose windows do not overlap.
+    images = keras.Input((image_size, image_size, 3), name="pictures")
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(images)
+    # The same linear map of each patch is a convolution whose windows do not overlap.
     x = layers.Conv2D(width, patch, strides=patch, name="patches")(x)
     x = layers.Reshape((patches, width), name="tokens")(x)
     x = ClassTokenAndPositions(name="positions")(x)
     for block in range(1, blocks + 1):
         x = encoder_block(x, heads=heads, hidden=hidden, name=f"block{block}")
     x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
-    # Only the class token is read; what it knows of the picture it got by attention.
+    # Only the class token is used; attention has collected the image's content there.
     x = layers.Flatten(name="class_token")(layers.Cropping1D((0, patches), name="first")(x))
     x = layers.Dense(classes, activation="softmax", name="output")(x)
-    return keras.Model(pictures, x, name="vit")
+    return keras.Model(images, x, name="vit")

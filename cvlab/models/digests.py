@@ -1,6 +1,7 @@
-"""What pictures and a network are, as digests: the keys of what was made of them.
+"""Digests of networks, for the keys of files in the cache.
 
-Something else has another key, so nothing that is kept on disk is ever stale.
+Another architecture, other code or other weights give another key, so a file in the cache is never
+out of date.
 """
 
 import inspect
@@ -13,21 +14,23 @@ import keras
 import numpy as np
 from keras import ops
 
-# Their code is known by the version of Keras.
+from cvlab.models.graph import opened
+
+# The version of Keras stands for their code.
 _LIBRARIES: Final = {"keras", "tensorflow", "jax", "flax", "torch", "builtins", "abc", "typing"}
 
 
 def of_network(network: keras.Model) -> list[object]:
-    """Say what a network computes: its layers, how they hang together, their code and weights.
+    """Describe what a network computes: its layers, their connections, code and weights.
 
     Args:
-        network: A built model. Names of layers make no difference, nor do flags `trainable`.
+        network: A built model. Names of layers and `trainable` flags make no difference.
 
     Returns:
         What JSON can write, for `cvlab.cache.key_of`.
 
     Raises:
-        ValueError: If the code of a layer that is not Keras's cannot be read.
+        ValueError: If the code of a layer that is not from Keras cannot be read.
     """
     weights = sha256()
     for weight in network.weights:
@@ -38,15 +41,14 @@ def of_network(network: keras.Model) -> list[object]:
 
 
 def of_plan(network: keras.Model) -> list[object]:
-    """Say what a network would compute with given weights; see `of_network`."""
+    """Describe a network without its weights; see `of_network`."""
     plan = _nameless(json.loads(network.to_json())["config"], {})
     return [plan, sorted(set(_own_code(network)))]
 
 
 def _own_code(network: keras.Model) -> Iterator[str]:
-    """The source of the layers that are not Keras's, also of those inside others."""
-    # Keras shows the layers inside a layer that is no model only under this name.
-    for layer in network._flatten_layers(include_self=False, recursive=True):
+    """Yield the source code of the classes that are not from Keras, also inside other layers."""
+    for _, layer in opened(network):
         for kind in type(layer).__mro__:
             if kind.__module__.partition(".")[0] in _LIBRARIES:
                 continue
@@ -54,19 +56,19 @@ def _own_code(network: keras.Model) -> Iterator[str]:
                 yield inspect.getsource(kind)
             except (OSError, TypeError) as error:
                 raise ValueError(
-                    f"the code of layer {layer.name} ({kind.__name__}) cannot be read, so that a "
-                    "change in it would go unnoticed: define the class in a module or a notebook"
+                    f"the code of layer {layer.name} ({kind.__name__}) cannot be read, so a change "
+                    "in it would go unnoticed: define the class in a module or a notebook"
                 ) from error
 
 
 def _nameless(config: Any, numbers: Mapping[str, int]) -> Any:
-    """Put numbers in place of the layers' names, which change from run to run.
+    """Replace the names of layers, which change from run to run, by numbers.
 
-    What trains is left out too: it makes no difference to what the network puts out.
+    `trainable` is left out too: it makes no difference to the output.
 
     Args:
         config: A model's configuration, or a part of it.
-        numbers: Of the layers of the model around, by name.
+        numbers: The number of each layer of the surrounding model, by name.
     """
     if isinstance(config, list):
         return [_nameless(one, numbers) for one in config]
@@ -75,11 +77,7 @@ def _nameless(config: Any, numbers: Mapping[str, int]) -> Any:
     if isinstance(config.get("layers"), list):
         numbers = {layer["config"]["name"]: i for i, layer in enumerate(config["layers"])}
         layers = [
-            {
-                **layer,
-                "name": None,
-                "config": {**layer["config"], "name": None, "trainable": None},
-            }
+            {**layer, "name": None, "config": {**layer["config"], "name": None, "trainable": None}}
             for layer in config["layers"]
         ]
         config = {**config, "layers": layers, "name": None, "trainable": None}
@@ -91,7 +89,7 @@ def _nameless(config: Any, numbers: Mapping[str, int]) -> Any:
     return found
 
 
-def _numbered(place: Any, numbers: Mapping[str, int]) -> Any:
-    if isinstance(place, list):
-        return [_numbered(one, numbers) for one in place]
-    return numbers.get(place, place) if isinstance(place, str) else place
+def _numbered(part: Any, numbers: Mapping[str, int]) -> Any:
+    if isinstance(part, list):
+        return [_numbered(one, numbers) for one in part]
+    return numbers.get(part, part) if isinstance(part, str) else part

@@ -1,4 +1,17 @@
 """What training a small network needs: augmentation, normalization, gradients, progress.
 
-Here, too, is the baseline of the first training notebook, from which later notebooks go on.
+It also trains the baseline once and keeps it for the notebooks that build on it.
 """
+
+from cvlab.training.augmentation import LECTURE_OPTIONS, Augment, augment_all
+from cvlab.training.baseline import keep_baseline, trained_baseline
+from cvlab.training.progress import ProgressBar
+
+__all__ = [
+    "LECTURE_OPTIONS",
+    "Augment",
+    "ProgressBar",
+    "augment_all",
+    "keep_baseline",
+    "trained_baseline",
+]

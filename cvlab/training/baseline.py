@@ -1,86 +1,131 @@
-"""The small convnet of notebook 05, trained once: notebooks 06 and 07 go on from it.
+"""The baseline: the small convnet of notebook 05, trained once for the notebooks that build on it.
 
-Notebook 05 trains it in front of the reader and leaves it in the cache (`keep`). `baseline` finds
-it there, or trains it where nobody has yet. Its key is all that the training depends on: pictures,
-layers, optimizer, epochs, batch size and seed. Who tries another setting in notebook 05 changes
-nothing in the others.
+Notebook 05 trains it step by step and calls `keep_baseline`. Notebooks 06 and 07 get it by
+`trained_baseline`, which trains it only if it is not in the cache. Its key there covers everything
+the training depends on: images, layers, optimizer, epochs, batch size and seed. So a reader who
+tries other settings in notebook 05 does not change the baseline of the other notebooks.
 """
 
-import hashlib
-import io
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import keras
 import numpy as np
 
-from cvlab.cache import cache_root, digests_of_array, key_of, locked, storage
+from cvlab.cache import cache_root, digests_of_array, key_of, made
 from cvlab.data.loading import Pets
-from cvlab.models import digests, zoo
+from cvlab.models import digests, small_cnn
 from cvlab.profiles import Profile
 from cvlab.training.progress import ProgressBar
 
 History: TypeAlias = dict[str, list[float]]
 
-# Raise it when the same key would stand for another training.
-_VERSION: Final = 1
-_WEIGHTS, _RECORD = "weights.npz", "record.json"
+# Increase it when the same key would stand for another training.
+_VERSION: Final = 2
+_WEIGHTS: Final = "weights.npz"
 _BATCH: Final = 32
 
 
-def baseline(
-    pets: Pets, profile: Profile, *, cache: str | Path | None = None
-) -> tuple[keras.Model, History]:
-    """Give the small convnet, trained on the pictures as they are (lecture steps 10 to 16).
+def new_network(
+    profile: Profile,
+    seed: int,
+    *,
+    dropout: float = 0.0,
+    augmentation: keras.layers.Layer | None = None,
+) -> keras.Model:
+    """Build the small convnet with the initial weights of a seed, compiled as in the lecture.
 
     Args:
-        pets: Pictures of the profile's `image_size`; training and validation are used.
+        profile: Its `image_size` and `learning_rate` are used.
+        seed: Of the global random state, and so of the initial weights.
+        dropout: See `cvlab.models.small_cnn`.
+        augmentation: See `cvlab.models.small_cnn`.
+    """
+    keras.utils.set_random_seed(seed)
+    model = small_cnn(profile.image_size, dropout=dropout, augmentation=augmentation)
+    compile_binary(model, keras.optimizers.RMSprop(profile.learning_rate))
+    return model
+
+
+def compile_binary(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    """Compile a model that returns the probability of class 1."""
+    model.compile(optimizer, loss="binary_crossentropy", metrics=["accuracy"])
+
+
+def fit_best(
+    model: keras.Model,
+    *data: Any,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    **options: Any,
+) -> History:
+    """Train a compiled model, which ends with the weights of its lowest validation loss.
+
+    Args:
+        model: The compiled model.
+        *data: The training data as Keras's `fit` takes it: inputs and labels, or a `PyDataset`.
+        epochs: Passes over the training images.
+        callbacks: More callbacks.
+        **options: More arguments of `fit`; `validation_data` must be one of them.
+
+    Returns:
+        What `fit` recorded, one value per epoch in each list.
+    """
+    best = keras.callbacks.EarlyStopping("val_loss", patience=epochs, restore_best_weights=True)
+    history: History = model.fit(
+        *data, epochs=epochs, callbacks=[*callbacks, best], verbose=0, **options
+    ).history
+    return history
+
+
+def trained_baseline(
+    pets: Pets, profile: Profile, *, cache: str | Path | None = None
+) -> tuple[keras.Model, History]:
+    """Return the small convnet, trained without augmentation (lecture steps 10 to 16).
+
+    Args:
+        pets: Images of the profile's `image_size`; training and validation set are used.
         profile: How to train: `learning_rate`, `batch_size`, `baseline_epochs`, `baseline_seed`.
         cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Returns:
-        The compiled network with the weights of its lowest validation loss, and what `fit` noted
-        of all epochs.
+        The compiled network with the weights of its lowest validation loss, and what `fit`
+        recorded in all epochs.
 
     Raises:
-        ValueError: If the pictures have another size than the profile's.
-        cvlab.cache.DatasetError: If it cannot be kept, such as on a full disk.
+        ValueError: If the images have another size than the profile's.
+        cvlab.cache.DatasetError: If it cannot be stored, for example because the disk is full.
     """
-    sizes = pets.train.images.shape[1:3]
-    if sizes != (profile.image_size, profile.image_size):
+    size = pets.train.images.shape[1:3]
+    if size != (profile.image_size, profile.image_size):
         raise ValueError(
-            f"pets has pictures of {sizes[0]} x {sizes[1]} pixels and profile {profile.name!r} "
+            f"pets has images of {size[0]} x {size[1]} pixels and profile {profile.name!r} "
             f"takes {profile.image_size}: load them with image_size=profile.image_size"
         )
-    keras.utils.set_random_seed(profile.baseline_seed)
-    model = zoo.small_cnn(profile.image_size)
-    model.compile(
-        optimizer=keras.optimizers.RMSprop(learning_rate=profile.learning_rate),
-        loss="binary_crossentropy",
-        metrics=["accuracy"],
-    )
-    place = _place(model, profile.baseline_epochs, pets, profile, cache)
-    history = _recall(model, place)
-    if history is None:
-        history = model.fit(
+    model = new_network(profile, profile.baseline_seed)
+
+    def train() -> History:
+        return fit_best(
+            model,
             pets.train.images,
             pets.train.labels,
             batch_size=profile.batch_size,
             epochs=profile.baseline_epochs,
             validation_data=(pets.validation.images, pets.validation.labels),
-            callbacks=[
-                keras.callbacks.EarlyStopping(
-                    "val_loss", patience=profile.baseline_epochs, restore_best_weights=True
-                ),
-                ProgressBar("the network of 05"),
-            ],
-            verbose=0,
-        ).history
-        _store(model, history, place)
+            callbacks=[ProgressBar("the network of 05")],
+        )
+
+    folder = _folder(model, profile.baseline_epochs, pets, profile, cache)
+    history = _stored(folder, model, train)
+    with np.load(folder / _WEIGHTS, allow_pickle=False) as arrays:
+        model.set_weights(list(arrays.values()))
     return model, history
 
 
-def keep(
+def keep_baseline(
     model: keras.Model,
     history: History,
     pets: Pets,
@@ -88,41 +133,44 @@ def keep(
     *,
     cache: str | Path | None = None,
 ) -> None:
-    """Leave a network for `baseline` to find, if it was trained as `baseline` would.
+    """Store a network for `trained_baseline`, which finds it if it would train it the same way.
+
+    A network that is stored already for the same training stays.
 
     Args:
         model: The compiled network, with the weights of its lowest validation loss.
-        history: What `fit` noted, each list one value an epoch.
+        history: What `fit` recorded, one value per epoch in each list.
         pets: What it was trained on.
         profile: Its `batch_size` and `baseline_seed` were used.
         cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Raises:
-        ValueError: If the model is not compiled, or the history lacks the validation.
-        cvlab.cache.DatasetError: If it cannot be kept, such as on a full disk.
+        ValueError: If the model is not compiled, or the history has no validation loss.
+        cvlab.cache.DatasetError: If it cannot be stored, for example because the disk is full.
     """
     if not model.compiled:
         raise ValueError(
-            f"{model.name} is not compiled: how it was trained cannot be told; pass the model as "
-            "it was trained, or loaded from a .keras file"
+            f"{model.name} is not compiled, so its optimizer and loss are unknown: pass the model "
+            "that was trained, or load it from a .keras file"
         )
     if "val_loss" not in history:
         raise ValueError(
             f"history has {', '.join(history) or 'nothing'} and lacks val_loss: pass "
             "fit(..., validation_data=...).history"
         )
-    _store(model, history, _place(model, len(history["val_loss"]), pets, profile, cache))
+    folder = _folder(model, len(history["val_loss"]), pets, profile, cache)
+    _stored(folder, model, lambda: history)
 
 
-def _place(
+def _folder(
     model: keras.Model, epochs: int, pets: Pets, profile: Profile, cache: str | Path | None
 ) -> Path:
-    """Folder of a training: its name tells all that the result depends on."""
+    """Return the folder of a training, named by a key of everything its result depends on."""
     optimizer = keras.saving.serialize_keras_object(model.optimizer)["config"]
     content: list[object] = [
         [_VERSION, keras.version(), keras.backend.backend()],
         digests.of_plan(model),
-        # Its name is counted up with every optimizer made.
+        # Keras numbers the names of optimizers.
         sorted((key, repr(value)) for key, value in optimizer.items() if key != "name"),
         str(model.loss),
         [epochs, profile.batch_size, profile.baseline_seed],
@@ -135,34 +183,14 @@ def _place(
     return cache_root(cache) / "trained" / key_of(content)
 
 
-def _recall(model: keras.Model, place: Path) -> History | None:
-    """Set the weights that were kept; None if there are none, or not as they were written."""
-    record = storage.read_sealed(place / _RECORD)
-    if record is None:
-        return None
-    try:
-        packed = (place / _WEIGHTS).read_bytes()
-    except FileNotFoundError:
-        return None
-    if hashlib.sha256(packed).hexdigest() != record["weights"]:
-        return None
-    with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-        model.set_weights([arrays[name] for name in arrays.files])
-    history: History = record["history"]
+def _stored(folder: Path, model: keras.Model, train: Callable[[], History]) -> History:
+    """Return the history in a folder; if it is not there, train and store the model first."""
+
+    def write(part: Path) -> dict[str, History]:
+        history = train()
+        np.savez(part / _WEIGHTS, *model.get_weights())
+        return {"history": history}
+
+    needed, purpose = 4 * model.count_params(), "the network of notebook 05"
+    history: History = made(folder, write, needed=needed, purpose=purpose)["history"]
     return history
-
-
-def _store(model: keras.Model, history: History, place: Path) -> None:
-    stream = io.BytesIO()
-    weights: list[Any] = model.get_weights()
-    np.savez(stream, *weights)
-    packed = stream.getvalue()
-    with (
-        locked(place),
-        storage.whole_folder(place, len(packed), "the network of notebook 05") as folder,
-    ):
-        (folder / _WEIGHTS).write_bytes(packed)
-        storage.write_sealed(
-            folder / _RECORD,
-            {"weights": hashlib.sha256(packed).hexdigest(), "history": history},
-        )

@@ -1,8 +1,8 @@
 """Gradients of a Keras model as NumPy arrays, on whichever backend runs.
 
-TensorFlow, JAX and PyTorch each have their own way to ask for a gradient. Keras has one that is
-common to all three: the optimizer is handed the gradients. So here is an optimizer that moves no
-weight and keeps what it was handed.
+TensorFlow, JAX and PyTorch each compute gradients by functions of their own. What Keras does is the
+same for all three: it passes the gradients to the optimizer. So the optimizer here keeps the
+gradients that it gets and changes no weight.
 """
 
 from collections import Counter
@@ -14,11 +14,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-Tensor = Any  # Keras has no type for a tensor of whichever backend runs.
+from cvlab.models.graph import Tensor
 
 
 class _Recorder(keras.optimizers.Optimizer):
-    """Keeps the gradient of each weight and leaves the weight as it is."""
+    """Stores the gradient of each weight and does not change the weight."""
 
     def __init__(self) -> None:
         super().__init__(learning_rate=1.0)
@@ -39,25 +39,25 @@ class _Recorder(keras.optimizers.Optimizer):
 
 @keras.saving.register_keras_serializable("cvlab")
 class Probe(keras.layers.Layer):
-    """Passes a batch on unchanged and lets its gradient be read.
+    """Returns a batch unchanged, so that `gradients` can report the gradient at this point.
 
-    It adds a trainable array of zeros. The derivative of x + zeros for the zeros is the one for
-    x, so what `gradients` reports for the probe is the gradient of the loss for the values that
-    pass through it: for the pixels if it is the first layer.
+    It adds a trainable array of zeros. The gradient with respect to the zeros equals the gradient
+    with respect to the input. So `gradients` reports, for the probe, the gradient of the loss with
+    respect to the values that pass through it: the pixels if it is the first layer.
 
     Args:
-        batch_size: Number of pictures in the one batch that will pass through.
+        batch_size: Number of images in the batch.
         **kwargs: As for `keras.layers.Layer`.
     """
 
     def __init__(self, batch_size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}: it is the number of pictures to come")
+            raise ValueError(f"batch_size is {batch_size}: pass the number of images in the batch")
         self.batch_size = batch_size
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the zeros, shape (batch_size, *input_shape[1:]); Keras calls this."""
+        """Create the zeros, shape (batch_size, *input_shape[1:]); Keras calls this."""
         self.zeros = self.add_weight(
             shape=(self.batch_size, *input_shape[1:]), initializer="zeros", name="zeros"
         )
@@ -67,11 +67,11 @@ class Probe(keras.layers.Layer):
         return inputs + self.zeros
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape that came in: Keras need not try `call` without a batch to find it."""
+        """Return the shape of the input, so that Keras need not try `call` without a batch."""
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """What Keras stores to build the layer again."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "batch_size": self.batch_size}
 
 
@@ -81,28 +81,28 @@ def gradients(
     y: ArrayLike,
     loss: str | keras.losses.Loss | Callable[[Tensor, Tensor], Tensor],
 ) -> dict[str, NDArray[np.float32]]:
-    """Gradient of the loss on one batch for every trainable weight of a model.
+    """Return the gradient of the loss on one batch for every trainable weight of a model.
 
-    The model runs in training mode. Nothing about it changes: its weights, moving averages
-    included, and its own optimizer and loss are afterwards what they were.
+    The model runs in training mode. It does not change: afterwards its weights, moving averages
+    included, and its own optimizer and loss are the same as before.
 
     Args:
         model: A built functional or sequential model.
         x: Inputs, one batch.
         y: Targets, as `loss` takes them.
-        loss: Name of a Keras loss, a `keras.losses.Loss`, or a function (y_true, y_pred) -> one
-            number or one number a sample (then their mean counts).
+        loss: Name of a Keras loss, a `keras.losses.Loss`, or a function (y_true, y_pred) that
+            returns one loss, or one per sample, of which the mean is taken.
 
     Returns:
-        Float32 arrays by the path of the weight, for example `conv2d/kernel`, in the order of
-        `model.trainable_weights`.
+        Float32 arrays of the shape of the weight, by its path, for example `conv2d/kernel`, in the
+        order of `model.trainable_weights`.
 
     Raises:
         ValueError: If the model has no trainable weight, or two of them have the same path.
     """
     if not model.trainable_weights:
         raise ValueError(
-            f"{model.name} has no trainable weight, so there is no gradient to report: build the "
+            f"{model.name} has no trainable weight, so there is no gradient to return: build the "
             "model, and set trainable=True on the layers of interest"
         )
     counts = Counter(weight.path for weight in model.trainable_weights)
@@ -113,7 +113,7 @@ def gradients(
         )
     state = model.get_weights()
     recorder = _Recorder()
-    # A second model over the same layers, so that the first one's compile() stays in force.
+    # A second model of the same layers leaves the compilation of the first one as it is.
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     twin = keras.Model(inputs, model.outputs[0] if len(model.outputs) == 1 else model.outputs)
     twin.compile(optimizer=recorder, loss=loss, run_eagerly=True, jit_compile=False)

@@ -1,25 +1,20 @@
-"""What the notebooks on normalization share: one formula by hand, and weight normalization.
+"""Normalization: its common formula, forward and backward, and weight normalization.
 
-All members of the family that normalize activations use one formula and differ only in the axes
-they average over. `standardize` and `standardize_gradient` are that formula, forward and
-backward, in float64 NumPy. `WeightNormalization` is the member that Keras does not have.
+Batch, layer, group and instance normalization use one formula and differ only in the axes they
+average over. `standardize` and `standardize_gradient` are that formula, forward and backward, in
+float64 NumPy. `WeightNormalization` is a layer that Keras does not have.
 """
 
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 from numpy.typing import ArrayLike, NDArray
 
-Tensor = Any  # Keras has no type for a tensor of whichever backend runs.
+from cvlab.models.graph import Tensor
 
-_WITH_FILTERS = (
-    keras.layers.Dense,
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-)
+_WITH_FILTERS = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)
 
 
 def standardize(
@@ -28,13 +23,13 @@ def standardize(
     """Subtract the mean and divide by the standard deviation, both taken over `axes`.
 
     The lecture's `normalized_data`, with `epsilon` added to the variance so that a constant
-    input gives zeros and not a division by zero.
+    input gives zeros instead of a division by zero.
 
     Args:
         x: Activations of any shape, for feature maps (N, H, W, C).
         axes: Axes to average over: (0, 1, 2) for batch, (1, 2, 3) for layer, (1, 2) for instance
             normalization of feature maps.
-        epsilon: Added to the variance; 1e-3 is what Keras's layers use.
+        epsilon: Added to the variance; 1e-3 is the default of Keras.
 
     Returns:
         Float64 array of the shape of `x`.
@@ -49,20 +44,19 @@ def standardize(
 def standardize_gradient(
     x: ArrayLike, gradient: ArrayLike, axes: tuple[int, ...], *, epsilon: float = 1e-3
 ) -> NDArray[np.float64]:
-    """Backward pass of `standardize`: the gradient for its input.
+    """Backward pass of `standardize`: return the gradient of the loss for its input.
 
-    What comes back loses its mean and its part along the standardized values, because adding a
-    constant to the input, or stretching it, does not change the output (the stretch up to
-    `epsilon`).
+    The result has no mean and no component along the standardized values, because adding a constant
+    to the input, or scaling it, does not change the output (for scaling, up to `epsilon`).
 
     Args:
         x: The input of `standardize`.
-        gradient: Gradient of the loss for the output of `standardize`, same shape.
+        gradient: Gradient with respect to the output of `standardize`, same shape.
         axes: As for `standardize`.
         epsilon: As for `standardize`.
 
     Returns:
-        Gradient of the loss for `x`, float64, same shape.
+        Gradient with respect to `x`, float64, same shape.
 
     Source:
         S. Ioffe and C. Szegedy, "Batch Normalization" (2015), section 3, simplified.
@@ -78,16 +72,16 @@ def standardize_gradient(
 
 
 @keras.saving.register_keras_serializable("cvlab")
-class WeightNormalization(keras.layers.Wrapper):
-    """Trains the length and the direction of each filter of a layer apart.
+class WeightNormalization(layers.Wrapper):
+    """Trains the length and the direction of each filter of a layer separately.
 
     The layer computes with the kernel `g * v / ||v||`: one length `g` for each filter (or unit),
     and a direction `v`, the kernel variable of the wrapped layer, whose own length no longer
-    matters. The statistics of a batch play no part, so training and inference are the same
-    function and any batch size will do.
+    matters. It uses no statistics of the batch, so training and inference compute the same function
+    for any batch size.
 
-    A fresh layer starts from the kernel that its own initializer draws (`g = ||v||`), so wrapping
-    changes nothing until the first training step. `initialize` is the paper's start.
+    A new layer has the kernel that its own initializer draws (`g = ||v||`), so wrapping changes
+    nothing before the first training step. `initialize` is the initialization of the paper.
 
     Args:
         layer: A `Dense`, `Conv1D`, `Conv2D` or `Conv3D` layer, not built yet.
@@ -103,7 +97,7 @@ class WeightNormalization(keras.layers.Wrapper):
         T. Salimans and D. P. Kingma, "Weight Normalization" (2016), equations 2, 5 and 6.
     """
 
-    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: layers.Layer, **kwargs: Any) -> None:
         if not isinstance(layer, _WITH_FILTERS):
             raise TypeError(
                 f"WeightNormalization wraps {', '.join(kind.__name__ for kind in _WITH_FILTERS)}, "
@@ -124,13 +118,13 @@ class WeightNormalization(keras.layers.Wrapper):
 
     @property
     def kernel(self) -> Tensor:
-        """The kernel the layer computes with, `g * v / ||v||` for each filter."""
+        """The normalized kernel, `g * v / ||v||` for each filter."""
         v = ops.convert_to_tensor(self.layer.kernel)
         axes = tuple(range(len(v.shape) - 1))
         return v * (ops.convert_to_tensor(self.g) / ops.sqrt(ops.sum(ops.square(v), axis=axes)))
 
     def call(self, inputs: Tensor) -> Tensor:
-        """What the wrapped layer makes of `inputs` with the normalized kernel."""
+        """Apply the wrapped layer with the normalized kernel."""
         trainable, frozen = (
             [self.kernel if one is self.layer.kernel else one.value for one in variables]
             for variables in (self.layer.trainable_variables, self.layer.non_trainable_variables)
@@ -139,16 +133,16 @@ class WeightNormalization(keras.layers.Wrapper):
         return outputs
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape the wrapped layer gives."""
+        """Return the output shape of the wrapped layer."""
         return tuple(self.layer.compute_output_shape(input_shape))
 
     def initialize(self, x: ArrayLike) -> None:
-        """Set lengths and biases so that a first batch leaves with mean 0 and variance 1.
+        """Set lengths and biases so that the outputs for one batch have mean 0 and variance 1.
 
-        The paper's data-dependent start: one look at a batch, once, before training.
+        This is the paper's data-dependent initialization. Call it once, before training.
 
         Args:
-            x: A batch of the layer's own inputs, such as (N, H, W, C) for `Conv2D`.
+            x: A batch of inputs of the layer, such as (N, H, W, C) for `Conv2D`.
 
         Raises:
             ValueError: If the wrapped layer has no bias, or an activation: the statistics are
@@ -156,9 +150,9 @@ class WeightNormalization(keras.layers.Wrapper):
         """
         if not self.layer.use_bias or self.layer.activation is not keras.activations.linear:
             raise ValueError(
-                "initialize() sets the bias and looks at the outputs before the activation: wrap "
-                f"a {type(self.layer).__name__} with use_bias=True and no activation, and add the "
-                "activation as a layer of its own"
+                "initialize() sets the bias from the outputs before the activation: wrap a "
+                f"{type(self.layer).__name__} with use_bias=True and no activation, and add the "
+                "activation as a separate layer"
             )
         batch = ops.convert_to_tensor(np.asarray(x, dtype=np.float32))
         if not self.built:

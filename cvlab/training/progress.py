@@ -1,4 +1,4 @@
-"""One progress bar for a whole training, instead of Keras's line for every epoch."""
+"""One progress bar for a whole training, instead of one line per epoch as Keras prints it."""
 
 import sys
 from typing import Any
@@ -8,13 +8,13 @@ from tqdm import tqdm
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """Draws one bar over the epochs of `fit`, the latest validation accuracy beside it.
+    """Shows one bar over the epochs of `fit` with the latest validation accuracy.
 
     Pass it with `verbose=0`: `model.fit(..., verbose=0, callbacks=[ProgressBar("baseline")])`.
 
     Args:
         description: Text in front of the bar.
-        metric: Key of the logs shown beside the bar, if it is there.
+        metric: Key of the logs to show after the bar, if the logs have it.
     """
 
     def __init__(self, description: str = "training", metric: str = "val_accuracy") -> None:
@@ -24,7 +24,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Open the bar; Keras calls this."""
-        # To stdout, because notebooks show stderr on a red ground as if something had failed.
+        # To stdout, because notebooks show stderr on a red background, like an error.
         self.bar = tqdm(
             total=self.params["epochs"],
             desc=self.description,

@@ -1,7 +1,7 @@
 """Train the same network again from other initial weights, without compiling it again.
 
-Tracing a training step costs more than training a small network on it. An experiment over seeds
-and learning rates therefore builds and compiles a network once and starts it over for each run.
+Tracing a training step takes longer than training a small network with it. An experiment over seeds
+and learning rates therefore builds and compiles a network once and reinitializes it for each run.
 """
 
 from typing import Final
@@ -12,26 +12,26 @@ import numpy as np
 _NOT_FROM_ZERO: Final = (keras.optimizers.Adagrad, keras.optimizers.Ftrl, keras.optimizers.Nadam)
 
 
-def restart(model: keras.Model, seed: int) -> None:
-    """Give a compiled model fresh initial weights and forget what its optimizer remembers.
+def reinitialize(model: keras.Model, seed: int) -> None:
+    """Set new initial weights in a compiled model and reset the state of its optimizer.
 
-    Afterwards the global random state is that of `seed` too, so the order in which `fit` shuffles
-    the pictures belongs to the seed as well. (On JAX and PyTorch, all but the very first `fit` of a
-    model: that one shuffles once more to learn the shapes.)
+    This sets the global random state too, so `seed` also determines the order in which `fit`
+    shuffles the images. (On JAX and PyTorch this holds from the second `fit` of a model on: the
+    first one shuffles once more to infer the shapes.)
 
     Args:
         model: A built model whose layers Keras can clone (`keras.models.clone_model`). Layers
-            that draw random numbers while training, such as Dropout, go on from where they are.
+            that draw random numbers in training, such as Dropout, keep their random state.
         seed: Seed of the new weights: the same seed gives the same weights.
 
     Raises:
-        ValueError: If what the model's optimizer remembers does not start at zero.
+        ValueError: If the state of the model's optimizer does not start at zero.
     """
     optimizer = getattr(model, "optimizer", None)
     if isinstance(optimizer, _NOT_FROM_ZERO):
         raise ValueError(
-            f"{type(optimizer).__name__} does not start from zero, so it cannot be started over: "
-            "compile the model again instead"
+            f"the state of {type(optimizer).__name__} does not start from zero and cannot be reset:"
+            " compile the model again instead"
         )
     keras.utils.set_random_seed(seed)
     # A twin without the compilation, which clone_model would copy and which may not be copyable.

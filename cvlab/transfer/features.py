@@ -160,8 +160,8 @@ def _augmented(
             batch = [_filled(pictures[rows]), _filled(transforms[rows])]
             return np.asarray(seen.predict_on_batch(batch))
 
-        border = [augment.fill_mode, augment.fill_value, augment.interpolation]
-        content = ["view", sha256(transforms.tobytes()).hexdigest(), border, _CODE_OF_VIEWS]
+        digest = sha256(transforms.tobytes()).hexdigest()
+        content = ["view", digest, augment.fill_mode, _CODE_OF_VIEWS]
         yield _Job(content, compute, f"Features of view {view + 1} of {views}")
 
 
@@ -217,7 +217,7 @@ def _filled(batch: NDArray[Any]) -> NDArray[Any]:
 def _up_to(model: keras.Model, layer: str | None) -> keras.Model:
     """Cut a model off after a layer."""
     if not isinstance(model, keras.Model):
-        raise TypeError(f"model is {model!r}: pass the network itself, such as zoo.load_base(...)")
+        raise TypeError(f"model is {model!r}: pass the network itself, such as load_base(...)")
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
         raise ValueError(

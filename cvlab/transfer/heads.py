@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import ArrayLike, NDArray
 
-from cvlab.models.facts import only_layers
+from cvlab.models.graph import only_layers
 
 
 def dense_head(features: tuple[int, ...], *, dropout: float = 0.5) -> keras.Sequential:
@@ -134,7 +134,7 @@ def last_block(base: keras.Model) -> str:
     """Name the first layer of the last block of a base, where fine-tuning begins (step 24).
 
     Args:
-        base: From `cvlab.models.zoo.load_base`.
+        base: From `cvlab.models.load_base`.
 
     Raises:
         ValueError: If the family has no such layer by a name of its own; the message says what to

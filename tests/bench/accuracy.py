@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from cvlab import profiles, transfer
 from cvlab.data import loading
-from cvlab.models import zoo
+from cvlab.models import load_base
 from cvlab.transfer import features, freezing
 from tests.bench import bench, peers
 
@@ -126,7 +126,7 @@ def ours(
             per_class={"train": per_class, "validation": 1, "test": 1},
             cache=cache,
         )
-        base = zoo.load_base(BASE, profile.base_image_size, weights)
+        base = load_base(BASE, profile.base_image_size, weights)
         pooled = keras.Model(
             base.inputs[0], keras.layers.GlobalAveragePooling2D()(base.outputs[0]), name="pooled"
         )

@@ -18,7 +18,7 @@ from keras import ops
 
 from cvlab.course import machine
 from cvlab.data import loading
-from cvlab.models import facts, zoo
+from cvlab.models import cost, small_cnn
 from tests.bench import bench, peers
 
 SIZE, BATCH = peers.LECTURE_SIZE, peers.LECTURE_BATCH
@@ -31,7 +31,7 @@ def our_convnet(policy: str) -> keras.Model:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        network = zoo.small_cnn(SIZE)
+        network = small_cnn(SIZE)
     finally:
         keras.config.set_dtype_policy(before)
     network.compile(keras.optimizers.RMSprop(1e-4), "binary_crossentropy", metrics=["accuracy"])
@@ -44,7 +44,7 @@ def operations(network: keras.Model, train: int, validation: int) -> float:
     A product of matrices has two gradients of its own size each, except in front, where nobody
     asks for that of the pictures.
     """
-    forward = 2 * facts.multiply_adds(network)
+    forward = 2 * cost.multiply_adds(network)
     first = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
     positions = int(np.prod(first.output.shape[1:3]))
     of_pictures = 2 * positions * int(np.prod(first.kernel.shape))

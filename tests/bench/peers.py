@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from cvlab.models import zoo
+from cvlab.models import load_base
 from cvlab.training.augmentation import LECTURE_OPTIONS
 
 LECTURE_SIZE = 150
@@ -72,11 +72,11 @@ def bare_base(name: str, size: int, weights: str) -> keras.Model:
     """A base without its preprocessing: for pictures in whatever scale the caller has.
 
     Args:
-        name: As `cvlab.models.zoo.load_base` takes it.
+        name: As `cvlab.models.load_base` takes it.
         size: Height and width of the pictures in pixels.
         weights: Path of a file of weights.
     """
-    base = zoo.load_base(name, size, weights)
+    base = load_base(name, size, weights)
     after = next(layer for layer in base.layers if layer.name == "preprocessing").output
     return keras.Model(after, base.output, name="base")
 

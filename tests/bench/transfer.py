@@ -34,10 +34,10 @@ def pictures(count: int) -> NDArray[np.uint8]:
 
 def second_call(count: int, cache: str) -> tuple[float, float]:
     """Seconds of the first and of the second extraction."""
-    from cvlab.models import zoo  # noqa: PLC0415
+    from cvlab.models import load_base  # noqa: PLC0415
     from cvlab.transfer import features  # noqa: PLC0415
 
-    base, images = zoo.load_base("VGG16", SIZE, None), pictures(count)
+    base, images = load_base("VGG16", SIZE, None), pictures(count)
     seconds = []
     for _ in range(2):
         start = time.perf_counter()
@@ -51,10 +51,10 @@ def epochs(count: int, rounds: int, cache: str) -> tuple[list[float], list[float
     import keras  # noqa: PLC0415
 
     from cvlab import transfer  # noqa: PLC0415
-    from cvlab.models import zoo  # noqa: PLC0415
+    from cvlab.models import load_base  # noqa: PLC0415
     from cvlab.transfer import features, freezing  # noqa: PLC0415
 
-    base = zoo.load_base("VGG16", SIZE, None)
+    base = load_base("VGG16", SIZE, None)
     freezing.unfreeze_from(base, "block5_conv1")
     lower, upper = transfer.split(base, "block5_conv1")
     images, labels = pictures(count), np.arange(count) % 2

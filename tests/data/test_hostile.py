@@ -19,10 +19,9 @@ import keras
 import numpy as np
 import pytest
 
-from cvlab import profiles
+from cvlab import models, profiles
 from cvlab.cache import storage
 from cvlab.data import loading
-from cvlab.models import zoo
 from cvlab.publish import execution
 from cvlab.transfer import features
 from tests import small_project
@@ -174,7 +173,7 @@ def test_features_with_a_pickle_in_their_place_are_made_again(tmp_path: Path, ma
 
 
 def test_broken_weights_are_refused_or_are_weights(tmp_path: Path, mark: Path) -> None:
-    base = zoo.toy_base(32, None)
+    base = models.toy_base(32, None)
     whole = tmp_path / "whole.weights.h5"
     base.save_weights(whole)
     data = whole.read_bytes()
@@ -193,14 +192,14 @@ def test_broken_weights_are_refused_or_are_weights(tmp_path: Path, mark: Path) -
             broken[start : start + 512] = bytes(512)
         path.write_bytes(broken)
         try:
-            zoo.load_base("toy", 32, path)
+            models.load_base("toy", 32, path)
         except ValueError as error:
             refused += 1
             assert str(path) in str(error)
     assert refused > 20
     path.write_bytes(pickle.dumps(Payload(mark)))
     with pytest.raises(ValueError, match="does not hold the weights of toy"):
-        zoo.load_base("toy", 32, path)
+        models.load_base("toy", 32, path)
     assert not mark.exists()
 
 

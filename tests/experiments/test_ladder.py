@@ -9,11 +9,10 @@ import keras
 import numpy as np
 import pytest
 
-from cvlab import profiles
+from cvlab import models, profiles
 from cvlab.data import loading
 from cvlab.evaluation import measure
 from cvlab.experiments import ladder
-from cvlab.models import zoo
 
 TINY = replace(
     profiles.get("quick"),
@@ -44,7 +43,7 @@ def pets(cache: Path) -> loading.Pets:
 
 
 def test_every_rung_runs_and_only_block5_is_tuned(pets: loading.Pets, cache: Path) -> None:
-    base = zoo.toy_base(64, None)
+    base = models.toy_base(64, None)
     before = {layer.name: layer.get_weights() for layer in base.layers}
     climbed = [
         *ladder.train_from_scratch(pets, TINY, 3),

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import pytest
 
+from cvlab import models
 from cvlab.drawing import toypets
 from cvlab.evaluation import measure
 from cvlab.experiments import pretrain
-from cvlab.models import zoo
+from cvlab.models.embedded import TOY_WEIGHTS
 
 
 def test_labels_say_what_the_pictures_show() -> None:
@@ -54,9 +55,9 @@ def test_a_tiny_run_trains_saves_and_records(
     found = measure.Interval(**record["held_out_accuracy"])
     assert found.percent() in capsys.readouterr().out
     # What was saved is what was trained, and it moved away from where it started.
-    trained = zoo.toy_base(64, path)
+    trained = models.toy_base(64, path)
     keras.utils.set_random_seed(record["recipe"]["seed"])
-    start = zoo.toy_base(64, None)
+    start = models.toy_base(64, None)
     for layer in trained.layers:
         for now, then in zip(
             layer.get_weights(), start.get_layer(layer.name).get_weights(), strict=True
@@ -65,13 +66,13 @@ def test_a_tiny_run_trains_saves_and_records(
 
 
 def test_the_shipped_base_is_the_recorded_one() -> None:
-    record = json.loads(pretrain.record_path(zoo.TOY_WEIGHTS).read_text())
-    assert zoo.TOY_WEIGHTS.stat().st_size <= 2_000_000
-    assert record["sha256"] == hashlib.sha256(zoo.TOY_WEIGHTS.read_bytes()).hexdigest()
+    record = json.loads(pretrain.record_path(TOY_WEIGHTS).read_text())
+    assert TOY_WEIGHTS.stat().st_size <= 2_000_000
+    assert record["sha256"] == hashlib.sha256(TOY_WEIGHTS.read_bytes()).hexdigest()
     assert record["toypets_version"] == toypets.VERSION
     assert record["species"] == list(toypets.ZOO)
     assert record["recipe"] == {**vars(pretrain.Recipe())}
-    assert zoo.toy_base().count_params() == record["parameters"]
+    assert models.toy_base().count_params() == record["parameters"]
 
 
 def test_the_shipped_base_sees_what_the_zoo_is_made_of() -> None:
@@ -89,5 +90,5 @@ def test_the_shipped_base_sees_what_the_zoo_is_made_of() -> None:
         return float((nearest == np.repeat(np.arange(len(toypets.ZOO)), 10)).mean())
 
     keras.utils.set_random_seed(0)
-    assert accuracy(zoo.toy_base(64)) > 3 * accuracy(zoo.toy_base(64, None))
+    assert accuracy(models.toy_base(64)) > 3 * accuracy(models.toy_base(64, None))
     assert set(labels) == set(pretrain.kinds())

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cvlab import plots, profiles, transfer
+from cvlab import models, plots, profiles, transfer
 from cvlab.cache import DatasetError, download
 from cvlab.course import claims, exercises, quiz, recorded
 from cvlab.data import archives, decoding, listing, loading, locating, splitting
 from cvlab.data.decoding import BadPictureError
 from cvlab.drawing import toypets
 from cvlab.evaluation import explain, measure
-from cvlab.models import classics, facts, zoo
+from cvlab.models import bases, classics, cost, graph
 from cvlab.publish import execution, formulas, results
 from cvlab.training import augmentation, baseline, gradients, normalization, reinitialize
 from cvlab.training.augmentation import Augment
@@ -61,7 +61,7 @@ class Networks:
     @property
     def base(self) -> keras.Model:
         if self._base is None:
-            self._base = zoo.toy_base(32, None)
+            self._base = models.toy_base(32, None)
         return self._base
 
 
@@ -102,15 +102,19 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (quiz.answer, lambda: quiz.answer(1, 5), ("5", "quotes")),  # type: ignore[arg-type]
     (exercises.check, lambda: exercises.check("99.1", len), ("99.1",)),
     (formulas.mathml, lambda: formulas.mathml(r"\nosuch{x}"), ("nosuch",)),
-    (baseline.baseline, lambda: baseline.baseline(SMALL, profiles.get("laptop")), ("8", "150")),
     (
-        baseline.keep,
-        lambda: baseline.keep(on.base, {"val_loss": [1.0]}, SMALL, profiles.get("quick")),
+        baseline.trained_baseline,
+        lambda: baseline.trained_baseline(SMALL, profiles.get("laptop")),
+        ("8", "150"),
+    ),
+    (
+        baseline.keep_baseline,
+        lambda: baseline.keep_baseline(on.base, {"val_loss": [1.0]}, SMALL, profiles.get("quick")),
         ("toy_base", "compiled"),
     ),
     (
-        baseline.keep,
-        lambda: baseline.keep(on.net, {"loss": [1.0]}, SMALL, profiles.get("quick")),
+        baseline.keep_baseline,
+        lambda: baseline.keep_baseline(on.net, {"loss": [1.0]}, SMALL, profiles.get("quick")),
         ("history", "loss", "validation_data"),
     ),
     # pictures
@@ -162,16 +166,16 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         ("turn", "rotation_range"),
     ),
     # networks
-    (zoo.small_cnn, lambda: zoo.small_cnn(20), ("image_size", "20", "46")),
-    (zoo.small_cnn, lambda: zoo.small_cnn(64, dropout=5), ("dropout", "5", "0.5")),
-    (zoo.toy_base, lambda: zoo.toy_base(20), ("image_size", "20", "32")),
-    (zoo.toy_base, lambda: zoo.toy_base(32, NOWHERE), ("place.zip",)),
-    (zoo.load_base, lambda: zoo.load_base("VGG99", 64), ("VGG99", "VGG16")),
-    (zoo.load_base, lambda: zoo.load_base("VGG16", 8, None), ("8", "32")),
-    (zoo.load_base, lambda: zoo.load_base("toy", 64, NOWHERE), ("place.zip",)),
-    (zoo.base_for, lambda: zoo.base_for("quick"), ("quick", "profiles.get")),  # type: ignore[arg-type]
-    (zoo.parse_base, lambda: zoo.parse_base("MobileNet(alpha=)"), ("alpha",)),
-    (zoo.weights_file, lambda: zoo.weights_file("horse"), ("horse", "VGG16")),
+    (models.small_cnn, lambda: models.small_cnn(20), ("image_size", "20", "46")),
+    (models.small_cnn, lambda: models.small_cnn(64, dropout=5), ("dropout", "5", "0.5")),
+    (models.toy_base, lambda: models.toy_base(20), ("image_size", "20", "32")),
+    (models.toy_base, lambda: models.toy_base(32, NOWHERE), ("place.zip",)),
+    (models.load_base, lambda: models.load_base("VGG99", 64), ("VGG99", "VGG16")),
+    (models.load_base, lambda: models.load_base("VGG16", 8, None), ("8", "32")),
+    (models.load_base, lambda: models.load_base("toy", 64, NOWHERE), ("place.zip",)),
+    (models.base_for, lambda: models.base_for("quick"), ("quick", "profiles.get")),  # type: ignore[arg-type]
+    (bases.parse_base, lambda: bases.parse_base("MobileNet(alpha=)"), ("alpha",)),
+    (models.weights_file, lambda: models.weights_file("horse"), ("horse", "VGG16")),
     (classics.alexnet, lambda: classics.alexnet(groups=5), ("groups=5",)),
     (classics.alexnet, lambda: classics.alexnet(classes=0), ("classes=0", "positive")),
     (classics.googlenet, lambda: classics.googlenet(classes=-1), ("classes=-1", "positive")),
@@ -195,7 +199,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     ),
     (transfer.small_steps, lambda: transfer.small_steps(1e-4, 0), ("steps", "0")),
     (transfer.split, lambda: transfer.split(on.base, "x"), ("'x'", "block5")),
-    (facts.only_layers, lambda: facts.only_layers(on.doubled), ("multiply", "as a layer")),
+    (graph.only_layers, lambda: graph.only_layers(on.doubled), ("multiply", "as a layer")),
     (freezing.freeze, lambda: freezing.freeze("base"), ("base", "layer")),
     (freezing.freeze, lambda: freezing.freeze(keras.Sequential()), ("not built", "keras.Input")),
     (freezing.unfreeze_from, lambda: freezing.unfreeze_from(on.base, "x"), ("'x'", "block5")),
@@ -228,7 +232,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         lambda: gradients.gradients(on.net, IMAGES, np.zeros((4, 1)), "x"),
         ("loss", "x"),
     ),
-    (reinitialize.restart, lambda: reinitialize.restart(on.net, -1), ("Seed", "between")),
+    (reinitialize.reinitialize, lambda: reinitialize.reinitialize(on.net, -1), ("Seed", "between")),
     (
         normalization.standardize,
         lambda: normalization.standardize(np.zeros((2, 3)), (5,)),
@@ -240,8 +244,8 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         ("Flatten", "Dense"),
     ),
     (
-        facts.multiply_adds,
-        lambda: facts.multiply_adds(
+        cost.multiply_adds,
+        lambda: cost.multiply_adds(
             keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(2, 3)])
         ),
         ("size",),
@@ -302,17 +306,19 @@ OTHERS = {
         "entry": "of check()",
         "load": "a profile of which nothing is kept has no findings",
     },
+    "baseline": dict.fromkeys(
+        ("new_network", "compile_binary", "fit_best"), "of trained_baseline() and of the ladder"
+    ),
     "classics": {
         "lenet5": "takes nothing",
         "inception": "of googlenet()",
         "encoder_block": "of vit()",
     },
     "digests": dict.fromkeys(
-        ("of_pictures", "of_pieces", "of_network", "of_plan"), "of features and trained"
+        ("of_network", "of_plan"), "of features and baseline"
     ),
-    "facts": dict.fromkeys(
-        ("facts", "depth", "wiring", "describe", "seconds_per_picture"), "takes a built model"
-    ),
+    "cost": dict.fromkeys(("facts", "depth", "seconds_per_image"), "takes a built model"),
+    "graph": dict.fromkeys(("children", "opened", "wiring", "describe"), "takes a built model"),
     "freezing": {"snapshot": "takes a built model"},
     "statements": {"of_notebook": "a filter"},
     "machine": dict.fromkeys(

@@ -10,8 +10,9 @@ import pytest
 
 from cvlab import profiles
 from cvlab.data import loading
-from cvlab.models import zoo
-from cvlab.training import baseline
+from cvlab.models import small_cnn
+from cvlab.training import keep_baseline, trained_baseline
+from cvlab.training.baseline import History
 
 TINY = replace(
     profiles.get("quick"),
@@ -45,10 +46,10 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return begun
 
 
-def by_hand(pets: loading.Pets, folder: Path, rate: float) -> tuple[keras.Model, baseline.History]:
+def by_hand(pets: loading.Pets, folder: Path, rate: float) -> tuple[keras.Model, History]:
     """What notebook 05 does, with layers of other names."""
     keras.utils.set_random_seed(TINY.baseline_seed)
-    model = zoo.small_cnn(64)
+    model = small_cnn(64)
     model = keras.Sequential.from_config(
         {
             **model.get_config(),
@@ -83,8 +84,8 @@ def same(one: keras.Model, other: keras.Model) -> bool:
 
 
 def test_trained_once_then_found(pets: loading.Pets, tmp_path: Path, trainings: list[int]) -> None:
-    first, history = baseline.baseline(pets, TINY, cache=tmp_path)
-    second, again = baseline.baseline(pets, TINY, cache=tmp_path)
+    first, history = trained_baseline(pets, TINY, cache=tmp_path)
+    second, again = trained_baseline(pets, TINY, cache=tmp_path)
     assert trainings == [3]
     assert again == history and len(history["val_loss"]) == 3
     assert same(first, second)
@@ -97,8 +98,8 @@ def test_what_notebook_05_leaves_is_found(
     pets: loading.Pets, tmp_path: Path, trainings: list[int]
 ) -> None:
     best, history = by_hand(pets, tmp_path, TINY.learning_rate)
-    baseline.keep(best, history, pets, TINY, cache=tmp_path)
-    found, read = baseline.baseline(pets, TINY, cache=tmp_path)
+    keep_baseline(best, history, pets, TINY, cache=tmp_path)
+    found, read = trained_baseline(pets, TINY, cache=tmp_path)
     assert trainings == [3], "trained by hand, and not again"
     assert read == history and same(found, best)
 
@@ -107,8 +108,8 @@ def test_what_was_trained_otherwise_is_not(
     pets: loading.Pets, tmp_path: Path, trainings: list[int]
 ) -> None:
     best, history = by_hand(pets, tmp_path, 2 * TINY.learning_rate)
-    baseline.keep(best, history, pets, TINY, cache=tmp_path)
-    baseline.baseline(pets, TINY, cache=tmp_path)
+    keep_baseline(best, history, pets, TINY, cache=tmp_path)
+    trained_baseline(pets, TINY, cache=tmp_path)
     assert trainings == [3, 3]
 
 
@@ -116,9 +117,9 @@ def test_what_was_trained_otherwise_is_not(
 def test_another_setting_another_training(
     pets: loading.Pets, tmp_path: Path, trainings: list[int], setting: str
 ) -> None:
-    baseline.baseline(pets, TINY, cache=tmp_path)
+    trained_baseline(pets, TINY, cache=tmp_path)
     other: Any = {setting: getattr(TINY, setting) + 1}
-    baseline.baseline(pets, replace(TINY, **other), cache=tmp_path)
+    trained_baseline(pets, replace(TINY, **other), cache=tmp_path)
     assert len(trainings) == 2
 
 
@@ -127,22 +128,22 @@ def test_another_setting_another_training(
 def test_other_pictures_another_training(
     pets: loading.Pets, tmp_path: Path, trainings: list[int], split: str, part: str
 ) -> None:
-    baseline.baseline(pets, TINY, cache=tmp_path)
+    trained_baseline(pets, TINY, cache=tmp_path)
     values = np.array(getattr(getattr(pets, split), part))
     values[-1] = 1 - values[-1] if part == "labels" else values[-1] ^ 1
     changed: Any = {split: replace(getattr(pets, split), **{part: values})}
-    baseline.baseline(replace(pets, **changed), TINY, cache=tmp_path)
+    trained_baseline(replace(pets, **changed), TINY, cache=tmp_path)
     assert len(trainings) == 2
 
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [("weights.npz", "flipped"), ("weights.npz", "gone"), ("record.json", "cut")],
+    [("weights.npz", "flipped"), ("weights.npz", "gone"), ("seal.json", "cut")],
 )
 def test_damaged_is_trained_anew(
     pets: loading.Pets, tmp_path: Path, trainings: list[int], name: str, damage: str
 ) -> None:
-    baseline.baseline(pets, TINY, cache=tmp_path)
+    trained_baseline(pets, TINY, cache=tmp_path)
     (file,) = tmp_path.glob(f"trained/*/{name}")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -150,18 +151,18 @@ def test_damaged_is_trained_anew(
         file.unlink()
     else:
         file.write_bytes(content if damage == "flipped" else content[:-3])
-    baseline.baseline(pets, TINY, cache=tmp_path)
-    baseline.baseline(pets, TINY, cache=tmp_path)
+    trained_baseline(pets, TINY, cache=tmp_path)
+    trained_baseline(pets, TINY, cache=tmp_path)
     assert trainings == [3, 3], "made again once, and then good"
 
 
 def test_bfloat16_is_another_training(
     pets: loading.Pets, tmp_path: Path, trainings: list[int]
 ) -> None:
-    baseline.baseline(pets, TINY, cache=tmp_path)
+    trained_baseline(pets, TINY, cache=tmp_path)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model, _ = baseline.baseline(pets, TINY, cache=tmp_path)
+        model, _ = trained_baseline(pets, TINY, cache=tmp_path)
     finally:
         keras.config.set_dtype_policy("float32")
     assert len(trainings) == 2

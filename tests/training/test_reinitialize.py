@@ -1,10 +1,10 @@
-"""Starting a compiled network again: as good as building it anew."""
+"""A reinitialized network trains like a new one."""
 
 import keras
 import numpy as np
 import pytest
 
-from cvlab.training.reinitialize import restart
+from cvlab.training.reinitialize import reinitialize
 
 
 def network() -> keras.Model:
@@ -37,17 +37,17 @@ def test_second_run_equals_the_first() -> None:
     model = used_network() if keras.backend.backend() != "tensorflow" else network()
     runs = []
     for seed in (1, 2, 1):
-        restart(model, seed)
+        reinitialize(model, seed)
         runs.append(model.fit(x, y, batch_size=8, epochs=3, verbose=0).history["loss"])
     assert runs[0] == runs[2]
     assert runs[0] != runs[1]
 
 
-def test_restarted_equals_new() -> None:
+def test_reinitialized_equals_new() -> None:
     (x, y), losses = data(), []
     new = used_network() if keras.backend.backend() != "tensorflow" else network()
     for model in (used_network(), new):
-        restart(model, 5)
+        reinitialize(model, 5)
         losses.append(model.fit(x, y, batch_size=8, epochs=3, verbose=0).history["loss"])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
 
@@ -55,24 +55,24 @@ def test_restarted_equals_new() -> None:
 def test_the_learning_rate_stays() -> None:
     model = network()
     model.optimizer.learning_rate = 0.5
-    restart(model, 0)
+    reinitialize(model, 0)
     assert float(model.optimizer.learning_rate) == 0.5
 
 
 def test_a_model_without_optimizer_gets_new_weights() -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])
-    restart(model, 0)
+    reinitialize(model, 0)
     first = model.get_weights()[0]
-    restart(model, 1)
+    reinitialize(model, 1)
     assert not np.array_equal(first, model.get_weights()[0])
-    restart(model, 0)
+    reinitialize(model, 0)
     np.testing.assert_array_equal(first, model.get_weights()[0])
 
 
 def test_a_loss_that_keras_cannot_copy_is_no_obstacle() -> None:
     model = network()
     model.compile("sgd", lambda target, output: keras.ops.mean((target - output) ** 2))
-    restart(model, 0)
+    reinitialize(model, 0)
     assert np.isfinite(model.fit(*data(), verbose=0).history["loss"][0])
 
 
@@ -86,7 +86,7 @@ def test_what_does_not_start_from_zero_is_refused(
     model.compile(optimizer(0.01), "mse")
     before = model.get_weights()
     with pytest.raises(ValueError, match=f"{optimizer.__name__} does not start from zero"):
-        restart(model, 1)
+        reinitialize(model, 1)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 

@@ -21,9 +21,9 @@ from keras import layers
 from numpy.typing import NDArray
 from scipy import stats
 
+from cvlab import models
 from cvlab.cache import SpaceError
 from cvlab.cache.disk import SPARE_BYTES
-from cvlab.models import zoo
 from cvlab.training.augmentation import Augment, Transforms
 from cvlab.transfer import features
 
@@ -82,7 +82,7 @@ def test_numbers_are_those_of_the_matrix_product(
 
 def test_every_layer_of_a_base_equals_predict(tmp_path: Path) -> None:
     keras.utils.set_random_seed(1)
-    base = zoo.toy_base(32, None)
+    base = models.toy_base(32, None)
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
     for layer in base.layers[1:]:
         cut = keras.Model(base.inputs[0], layer.output)
@@ -93,7 +93,7 @@ def test_every_layer_of_a_base_equals_predict(tmp_path: Path) -> None:
 
 
 def test_real_base_on_a_real_photo_sized_batch(real_weights: Path, tmp_path: Path) -> None:
-    base = zoo.load_base("MobileNet", 96, real_weights, alpha=0.75)
+    base = models.load_base("MobileNet", 96, real_weights, alpha=0.75)
     images = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), np.uint8)
     np.testing.assert_allclose(
         features.extract(images, base, cache=tmp_path),

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from keras import layers
 from numpy.typing import NDArray
 
-from cvlab import transfer
+from cvlab import models, transfer
 from cvlab.evaluation import explain
-from cvlab.models import facts, zoo
+from cvlab.models import cost
 from cvlab.transfer import features, freezing, heads
 
 Array = NDArray[np.float32]
@@ -36,7 +36,7 @@ def compiled(model: keras.Model, rate: float = 1e-3) -> keras.Model:
 
 def test_vgg16_with_the_lectures_head_has_the_lectures_counts() -> None:
     """Step 23: 16,812,353 parameters; 30 trainable weights, 4 once the base is frozen."""
-    base = zoo.load_base("VGG16", 150, None)
+    base = models.load_base("VGG16", 150, None)
     head = transfer.dense_head(base.output_shape[1:], dropout=0)
     assert [layer.count_params() for layer in head.layers] == [0, 2_097_408, 257]
     assert head.layers[0].output.shape == (None, 8192)
@@ -87,7 +87,7 @@ def test_pooled_head_takes_means_that_were_taken_before() -> None:
 )
 def test_the_parts_together_are_the_base(name: str) -> None:
     keras.utils.set_random_seed(0)
-    base = zoo.load_base(name, 75, None)
+    base = models.load_base(name, 75, None)
     layer_name = transfer.last_block(base)
     lower, upper = transfer.split(base, layer_name)
     images = some(2, 75)
@@ -107,7 +107,7 @@ def test_the_parts_together_are_the_base(name: str) -> None:
 
 
 def test_vgg16_is_cut_behind_block4_pool() -> None:
-    lower, upper = transfer.split(zoo.load_base("VGG16", 150, None), "block5_conv1")
+    lower, upper = transfer.split(models.load_base("VGG16", 150, None), "block5_conv1")
     assert lower.output_shape == (None, 9, 9, 512)
     assert [layer.name for layer in upper.layers[1:]] == [
         "block5_conv1",
@@ -118,7 +118,7 @@ def test_vgg16_is_cut_behind_block4_pool() -> None:
 
 
 def test_no_cut_where_a_shortcut_passes_by() -> None:
-    base = zoo.load_base("ResNet50", 64, None)
+    base = models.load_base("ResNet50", 64, None)
     with pytest.raises(ValueError, match=r"shortcut.*conv5_block1_1_conv, conv5_block1_out"):
         transfer.split(base, "conv5_block1_2_conv")
     with pytest.raises(ValueError, match="nothing goes in there"):
@@ -150,7 +150,7 @@ def test_every_cut_that_is_offered_can_be_made() -> None:
 
 def test_unknown_base_has_no_last_block() -> None:
     with pytest.raises(ValueError, match=r"last block of small_cnn.*vgg16"):
-        transfer.last_block(zoo.small_cnn(64))
+        transfer.last_block(models.small_cnn(64))
 
 
 # --- Training from the boundary ----------------------------------------------------------------
@@ -158,7 +158,7 @@ def test_unknown_base_has_no_last_block() -> None:
 
 def run_in(name: str) -> keras.Model:
     """A base with random weights, and moving statistics that are not those of a fresh layer."""
-    base = zoo.load_base(name, 32, None)
+    base = models.load_base(name, 32, None)
     rng = np.random.default_rng(1)
     for layer in base.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -230,7 +230,7 @@ def test_fine_tuned_network_is_saved_and_predicts_from_uint8_elsewhere(tmp_path:
     whole.save(tmp_path / "whole.keras")
     np.save(tmp_path / "images.npy", images)
     code = (
-        "import keras, numpy, cvlab.models.zoo\n"
+        "import keras, numpy, cvlab.models\n"
         "model = keras.models.load_model('whole.keras')\n"
         "numpy.save('found.npy', model.predict(numpy.load('images.npy'), verbose=0))\n"
     )
@@ -348,6 +348,6 @@ def test_what_is_no_layer_is_refused_and_not_overlooked() -> None:
     with pytest.raises(ValueError, match=r"uses add.* between its layers"):
         transfer.split(base, "high")
     with pytest.raises(ValueError, match=r"uses add.* between its layers"):
-        facts.depth(base)
+        cost.depth(base)
     with pytest.raises(ValueError, match=r"uses add.* between its layers"):
         explain.cell_centers(base, "high", (8, 8))

@@ -1,4 +1,4 @@
-"""The networks: the lecture's table, the base's plan, every base on its own scale."""
+"""Every base by its name, on its own scale, with weights from Keras or from a file."""
 
 import functools
 from collections.abc import Callable
@@ -14,7 +14,8 @@ from keras.src.backend import config as keras_config
 from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
-from cvlab.models import zoo
+from cvlab.models import base_for, load_base, toy_base, weights_file
+from cvlab.models.bases import parse_base
 from cvlab.profiles import PROFILES
 
 
@@ -36,84 +37,10 @@ def pictures() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
 
 
-def test_small_cnn_is_the_lectures_table() -> None:
-    rows = [
-        (layer.output.shape[1:], layer.count_params())
-        for layer in zoo.small_cnn(150).layers
-        if layer.name != "rescaling"
-    ]
-    assert rows == [
-        ((148, 148, 32), 896),
-        ((74, 74, 32), 0),
-        ((72, 72, 64), 18496),
-        ((36, 36, 64), 0),
-        ((34, 34, 128), 73856),
-        ((17, 17, 128), 0),
-        ((15, 15, 128), 147584),
-        ((7, 7, 128), 0),
-        ((6272,), 0),
-        ((512,), 3211776),
-        ((1,), 513),
-    ]
-    assert zoo.small_cnn(150).count_params() == 3453121
-
-
-def test_small_cnn_answers_in_float32_under_a_mixed_policy() -> None:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        network = zoo.small_cnn(64)
-    finally:
-        keras.config.set_dtype_policy(before)
-    assert {layer.compute_dtype for layer in network.layers[1:-1]} == {"bfloat16"}
-    assert network.layers[-1].compute_dtype == "float32"
-    assert {variable.dtype for variable in network.weights} == {"float32"}
-    answer = network(np.zeros((2, 64, 64, 3), "uint8"))
-    assert keras.backend.standardize_dtype(answer.dtype) == "float32"
-
-
-def test_small_cnn_takes_augmentation_and_dropout() -> None:
-    network = zoo.small_cnn(64, dropout=0.5, augmentation=keras.layers.RandomFlip(name="augment"))
-    names = [type(layer).__name__ for layer in network.layers]
-    assert names[0] == "RandomFlip" and names[-3:] == ["Dropout", "Dense", "Dense"]
-    assert network.layers[-3].rate == 0.5
-
-
-def test_small_cnn_rescales_once(pictures: np.ndarray) -> None:
-    keras.utils.set_random_seed(0)
-    network = zoo.small_cnn(64)
-    first = keras.Model(network.inputs[0], network.layers[1].output)
-    kernel, bias = network.layers[1].get_weights()
-    patch = pictures[0, :3, :3].astype(np.float64) / 255
-    by_hand = np.maximum(np.einsum("hwc,hwcf->f", patch, kernel) + bias, 0)
-    np.testing.assert_allclose(array(first(pictures))[0, 0, 0], by_hand, atol=1e-5)
-
-
-def test_small_cnn_needs_46_pixels() -> None:
-    assert zoo.small_cnn(46).output_shape == (None, 1)
-    with pytest.raises(ValueError, match="below 46"):
-        zoo.small_cnn(45)
-
-
-def test_toy_base_is_named_as_vgg16() -> None:
-    base = zoo.toy_base(64, None)
-    vgg = zoo.load_base("VGG16", 64, None)
-    ours = [layer.name for layer in base.layers]
-    assert ours[:2] == ["pictures", "preprocessing"]
-    assert ours[2:] == [
-        name for name in (layer.name for layer in vgg.layers[2:]) if not name.endswith("conv3")
-    ]
-    assert base.output.shape == (None, 2, 2, 128)
-    counts = [layer.count_params() for layer in base.layers if "conv1" in layer.name]
-    assert counts == [
-        9 * a * b + b for a, b in zip((3, *zoo.TOY_CHANNELS), zoo.TOY_CHANNELS, strict=False)
-    ]
-
-
 @pytest.fixture(scope="module")
 def bases() -> Callable[[str], keras.Model]:
     """Each base built once, with random weights, for pictures of 96 pixels."""
-    return functools.cache(lambda name: zoo.load_base(name, 96, None))
+    return functools.cache(lambda name: load_base(name, 96, None))
 
 
 # Parameters without the top, as Keras' own list of its applications and the papers imply them.
@@ -167,13 +94,6 @@ def test_efficientnet_is_scaled_as_by_its_own_layers(bases: Callable[[str], kera
     np.testing.assert_allclose(array(base(colors)), array(plain(colors)), atol=1e-4)
 
 
-def test_the_toy_base_sees_minus_one_to_one() -> None:
-    base = zoo.toy_base(64, None)
-    scaled = keras.Model(base.inputs[0], base.get_layer("preprocessing").output)
-    ends = np.stack([np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8)])
-    assert [array(scaled(ends)).min(), array(scaled(ends)).max()] == [-1, 1]
-
-
 def test_vgg16_takes_blue_first(bases: Callable[[str], keras.Model]) -> None:
     base = bases("VGG16")
     scaled = keras.Model(base.inputs[0], base.get_layer("preprocessing").output)
@@ -185,7 +105,7 @@ def test_vgg16_takes_blue_first(bases: Callable[[str], keras.Model]) -> None:
 
 
 def test_vgg16_base_is_the_lectures_table() -> None:
-    base = zoo.load_base("VGG16", 150, None)
+    base = load_base("VGG16", 150, None)
     rows = [
         (layer.name, layer.output.shape[1:], layer.count_params())
         for layer in base.layers
@@ -218,7 +138,7 @@ def test_vgg16_base_is_the_lectures_table() -> None:
 def test_bases_run_without_a_warning(
     pictures: np.ndarray, recwarn: pytest.WarningsRecorder
 ) -> None:
-    base = zoo.load_base("MobileNet(alpha=0.25)", 64, None)
+    base = load_base("MobileNet(alpha=0.25)", 64, None)
     base(pictures)
     base.predict(pictures, verbose=0)
     assert not [str(warning.message) for warning in recwarn]
@@ -237,11 +157,11 @@ def test_bases_run_without_a_warning(
 def test_bases_are_read_as_people_write_them(
     written: str, family: str, options: dict[str, float]
 ) -> None:
-    assert zoo.parse_base(written) == (family, options)
+    assert parse_base(written) == (family, options)
 
 
 def test_every_profile_names_a_base() -> None:
-    named = {profile.name: zoo.parse_base(profile.base) for profile in PROFILES.values()}
+    named = {profile.name: parse_base(profile.base) for profile in PROFILES.values()}
     assert named == {
         "quick": ("toy", {}),
         "laptop": ("MobileNet", {"alpha": 0.75}),
@@ -254,30 +174,30 @@ def test_the_quick_profile_takes_the_embedded_base_whatever_is_set(
 ) -> None:
     monkeypatch.setenv("CVLAB_WEIGHTS", str(tmp_path / "other.weights.h5"))
     monkeypatch.setenv("CVLAB_BASE", "VGG16")
-    base = zoo.base_for(PROFILES["quick"])
+    base = base_for(PROFILES["quick"])
     assert (base.name, base.input_shape) == ("toy_base", (None, 64, 64, 3))
-    for ours, shipped in zip(base.get_weights(), zoo.toy_base().get_weights(), strict=True):
+    for ours, shipped in zip(base.get_weights(), toy_base().get_weights(), strict=True):
         np.testing.assert_array_equal(ours, shipped)
 
 
 def test_the_environment_names_base_and_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    narrow = zoo.load_base("MobileNet", 64, None, alpha=0.25)
+    narrow = load_base("MobileNet", 64, None, alpha=0.25)
     narrow.save_weights(tmp_path / "narrow.weights.h5")
     monkeypatch.setenv("CVLAB_WEIGHTS", str(tmp_path / "narrow.weights.h5"))
     with pytest.raises(ValueError, match=r"MobileNet\(alpha=0.75\).*make"):
-        zoo.base_for(PROFILES["laptop"])
+        base_for(PROFILES["laptop"])
     monkeypatch.setenv("CVLAB_BASE", "mobilenet(alpha=0.25)")
     for name in ("laptop", "lecture"):
-        base, size = zoo.base_for(PROFILES[name]), PROFILES[name].base_image_size
+        base, size = base_for(PROFILES[name]), PROFILES[name].base_image_size
         assert base.input_shape == (None, size, size, 3)
         np.testing.assert_array_equal(base.get_weights()[0], narrow.get_weights()[0])
-    assert zoo.base_for(PROFILES["laptop"], 96).input_shape == (None, 96, 96, 3)
+    assert base_for(PROFILES["laptop"], 96).input_shape == (None, 96, 96, 3)
 
 
 def test_bases_save_and_load_with_their_preprocessing(tmp_path: Path, pictures: np.ndarray) -> None:
-    base = zoo.load_base("MobileNet", 64, None, alpha=0.25)
+    base = load_base("MobileNet", 64, None, alpha=0.25)
     base.save(tmp_path / "base.keras")
     again = keras.models.load_model(tmp_path / "base.keras")
     np.testing.assert_allclose(array(again(pictures)), array(base(pictures)), atol=1e-5)
@@ -287,10 +207,10 @@ def test_weights_from_a_file_come_through_the_same_door(
     tmp_path: Path, pictures: np.ndarray
 ) -> None:
     for name, options in (("toy", {}), ("MobileNet", {"alpha": 0.25})):
-        base = zoo.load_base(name, 64, None, **options)
+        base = load_base(name, 64, None, **options)
         path = tmp_path / f"{name}.weights.h5"
         base.save_weights(path)
-        again = zoo.load_base(name, 64, path, **options)
+        again = load_base(name, 64, path, **options)
         np.testing.assert_allclose(array(again(pictures)), array(base(pictures)), atol=1e-6)
 
 
@@ -302,7 +222,7 @@ def test_vgg16_comes_from_a_file_as_keras_publishes_it(
     path = tmp_path / f"vgg16{suffix}"
     save_as_published(plain, path)
     assert path.stat().st_size > 58_800_000
-    base = zoo.load_base("VGG16", 96, path)
+    base = load_base("VGG16", 96, path)
     for ours, written in zip(base.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, written)
     assert not np.array_equal(base.get_weights()[0], bases("VGG16").get_weights()[0])
@@ -313,12 +233,12 @@ def test_imagenet_weights_that_keras_has_are_opened(
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(keras_config, "_KERAS_DIR", str(tmp_path))  # read once, at import
-    plain = zoo.load_base("MobileNet", 128, None, alpha=0.25)
-    file = zoo.weights_file("MobileNet(alpha=0.25)", 150)
+    plain = load_base("MobileNet", 128, None, alpha=0.25)
+    file = weights_file("MobileNet(alpha=0.25)", 150)
     assert file == tmp_path / "models" / "mobilenet_2_5_224_tf_no_top.h5"
     file.parent.mkdir()
     save_as_published(plain, file)
-    base = zoo.load_base("MobileNet(alpha=0.25)", 150)
+    base = load_base("MobileNet(alpha=0.25)", 150)
     for ours, written in zip(base.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, written)
     assert not [w for w in recwarn if "input" in str(w.message)]
@@ -338,33 +258,33 @@ def test_missing_imagenet_weights_are_named_with_their_place(
     monkeypatch.setattr(keras_config, "_KERAS_DIR", str(tmp_path))
     monkeypatch.setattr(file_utils, "urlretrieve", no_network)
     with pytest.raises(FileNotFoundError, match="not known") as caught:
-        zoo.load_base(name, 160)
-    assert wanted == [zoo.weights_file(name, 160)]
+        load_base(name, 160)
+    assert wanted == [weights_file(name, 160)]
     assert str(wanted[0]) in str(caught.value)
     assert "WEIGHTS=" in str(caught.value)
 
 
 def test_keras_folder_is_in_the_home_folder_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KERAS_HOME", raising=False)
-    file = zoo.weights_file("xception")
+    file = weights_file("xception")
     assert file.parent == Path.home() / ".keras" / "models"
 
 
 def test_other_errors_of_keras_are_not_taken_for_a_missing_file() -> None:
     with pytest.raises(ValueError, match="at least 75x75"):
-        zoo.load_base("InceptionV3", 74)
+        load_base("InceptionV3", 74)
     with pytest.raises(ValueError, match=r"alpha=0\.6"):
-        zoo.load_base("MobileNet(alpha=0.6)", 224)
+        load_base("MobileNet(alpha=0.6)", 224)
 
 
 def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
-    narrow = zoo.load_base("MobileNet", 64, None, alpha=0.25)
+    narrow = load_base("MobileNet", 64, None, alpha=0.25)
     for suffix in ("_no_top.h5", ".weights.h5"):
         path = tmp_path / f"mobilenet_2_5{suffix}"
         save_as_published(narrow, path)
         for name in ("toy", "VGG16", "MobileNet(alpha=0.5)", "ResNet50V2"):
             with pytest.raises(ValueError, match="does not hold the weights") as caught:
-                zoo.load_base(name, 64, path)
+                load_base(name, 64, path)
             assert str(path) in str(caught.value) and name in str(caught.value)
 
 
@@ -372,17 +292,17 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     text = tmp_path / "notes.h5"
     text.write_text("no weights")
     with pytest.raises(ValueError, match="does not hold the weights of toy"):
-        zoo.load_base("toy", 64, text)
+        load_base("toy", 64, text)
     pickle = tmp_path / "weights.pkl"
     pickle.write_bytes(b"\x80\x04.")
     with pytest.raises(ValueError, match="loaded safely"):
-        zoo.load_base("toy", 64, pickle)
+        load_base("toy", 64, pickle)
 
 
 def test_mobilenet_with_real_weights(real_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CVLAB_WEIGHTS", str(real_weights))
     monkeypatch.delenv("CVLAB_BASE", raising=False)
-    base = zoo.base_for(PROFILES["laptop"], 128)
+    base = base_for(PROFILES["laptop"], 128)
     plain = keras.applications.MobileNet(
         input_shape=(128, 128, 3), include_top=False, alpha=0.75, weights=str(real_weights)
     )
@@ -395,17 +315,15 @@ def test_mobilenet_with_real_weights(real_weights: Path, monkeypatch: pytest.Mon
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no base 'AlexNet'"):
-        zoo.load_base("AlexNet", 64)
+        load_base("AlexNet", 64)
     for name in ("toy", "VGG16"):
         with pytest.raises(FileNotFoundError, match=r"nowhere\.weights\.h5"):
-            zoo.load_base(name, 64, tmp_path / "nowhere.weights.h5")
-    with pytest.raises(ValueError, match="below 32"):
-        zoo.toy_base(31, None)
-    with pytest.raises(ValueError, match="no option with a number"):
-        zoo.load_base("MobileNet(alpha=wide)", 64)
+            load_base(name, 64, tmp_path / "nowhere.weights.h5")
+    with pytest.raises(ValueError, match="not an option with a number"):
+        load_base("MobileNet(alpha=wide)", 64)
     with pytest.raises(ValueError, match="does not take these options"):
-        zoo.load_base("VGG16", 64, None, alpha=0.5)
+        load_base("VGG16", 64, None, alpha=0.5)
     with pytest.raises(ValueError, match="takes no options"):
-        zoo.load_base("toy(alpha=0.5)", 64)
+        load_base("toy(alpha=0.5)", 64)
     with pytest.raises(ValueError, match="no weights of the toy base"):
-        zoo.weights_file("toy")
+        weights_file("toy")

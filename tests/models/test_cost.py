@@ -4,7 +4,8 @@ import keras
 import pytest
 from keras import layers
 
-from cvlab.models import facts
+from cvlab.models import cost
+from cvlab.models.foundations import FOUNDATIONS
 
 # Depth, parameters with the top, multiply-adds and how near ours must come to them. Where the
 # papers print multiply-adds they round: "15.5 G" and "19.6 G" (VGG), "1.5 G" (GoogLeNet), "3.8 G"
@@ -24,19 +25,19 @@ PUBLISHED = {
 
 
 @pytest.mark.usefixtures("large_network")
-@pytest.mark.parametrize("name", facts.FOUNDATIONS)
+@pytest.mark.parametrize("name", FOUNDATIONS)
 def test_foundations_cost_what_their_papers_say(name: str) -> None:
     depth, parameters, multiply_adds, tolerance = PUBLISHED[name]
-    found = facts.facts(facts.FOUNDATIONS[name].build())
+    found = cost.facts(FOUNDATIONS[name].build())
     assert (found.depth, found.parameters) == (depth, parameters)
     assert found.multiply_adds == pytest.approx(multiply_adds, rel=tolerance)
     assert found.megabytes == pytest.approx(4 * parameters / 1e6)
 
 
 def test_foundations_are_in_the_order_of_their_years() -> None:
-    years = [foundation.year for foundation in facts.FOUNDATIONS.values()]
+    years = [foundation.year for foundation in FOUNDATIONS.values()]
     assert years == sorted(years)
-    assert set(PUBLISHED) == set(facts.FOUNDATIONS)
+    assert set(PUBLISHED) == set(FOUNDATIONS)
 
 
 def test_vgg16_in_closed_form() -> None:
@@ -47,7 +48,7 @@ def test_vgg16_in_closed_form() -> None:
             total += size * size * 3 * 3 * channels * filters
             channels = filters
     base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
-    assert facts.multiply_adds(base) == total == 15_346_630_656
+    assert cost.multiply_adds(base) == total == 15_346_630_656
     dense = 7 * 7 * 512 * 4096 + 4096 * 4096 + 4096 * 1000
     assert total + dense == 15_470_264_320
 
@@ -59,7 +60,7 @@ def test_mobilenet_by_its_papers_formula() -> None:
     total = 112 * 112 * 3 * 3 * 3 * 32
     total += sum(9 * m * f * f + m * n * f * f for f, m, n in blocks)
     base = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(224, 224, 3))
-    assert facts.multiply_adds(base) == total
+    assert cost.multiply_adds(base) == total
     assert total + 1024 * 1000 == 568_740_352
 
 
@@ -82,7 +83,7 @@ def small(*stack: keras.Layer, shape: tuple[int | None, ...] = (10, 8, 6)) -> ke
     ids=lambda value: type(value).__name__,
 )
 def test_each_kind_of_layer_by_hand(layer: keras.Layer, expected: int) -> None:
-    assert facts.multiply_adds(small(layer)) == expected
+    assert cost.multiply_adds(small(layer)) == expected
 
 
 def test_attention_by_hand() -> None:
@@ -90,16 +91,16 @@ def test_attention_by_hand() -> None:
     attend = layers.MultiHeadAttention(num_heads=2, key_dim=3, value_dim=8)
     model = keras.Model([asking, asked], attend(asking, asked))
     maps = 5 * 6 * 2 * 3 + 7 * 4 * 2 * 3 + 7 * 4 * 2 * 8 + 5 * 2 * 8 * 6
-    assert facts.multiply_adds(model) == maps + 5 * 7 * 2 * (3 + 8)
+    assert cost.multiply_adds(model) == maps + 5 * 7 * 2 * (3 + 8)
     itself = keras.Model(asking, layers.MultiHeadAttention(2, 3)(asking, asking))
-    assert facts.multiply_adds(itself) == 4 * 5 * 6 * 2 * 3 + 2 * 5 * 5 * 2 * 3
+    assert cost.multiply_adds(itself) == 4 * 5 * 6 * 2 * 3 + 2 * 5 * 5 * 2 * 3
 
 
 def test_models_inside_models_count() -> None:
     inner = small(layers.Conv2D(4, 3), layers.Conv2D(2, 1))
     outer = small(inner, layers.Flatten(), layers.Dense(3))
-    assert facts.multiply_adds(outer) == facts.multiply_adds(inner) + 8 * 6 * 2 * 3
-    assert facts.depth(outer) == 3
+    assert cost.multiply_adds(outer) == cost.multiply_adds(inner) + 8 * 6 * 2 * 3
+    assert cost.depth(outer) == 3
 
 
 def test_depth_is_the_longest_way() -> None:
@@ -107,52 +108,23 @@ def test_depth_is_the_longest_way() -> None:
     long = layers.Conv2D(4, 1)(layers.ReLU()(layers.Conv2D(4, 3, padding="same")(x)))
     short = layers.Conv2D(4, 1)(x)
     model = keras.Model(x, layers.Conv2D(2, 1)(layers.Add()([short, long])))
-    assert facts.depth(model) == 3
+    assert cost.depth(model) == 3
 
 
-def test_wiring_names_what_each_layer_takes() -> None:
-    x = keras.Input((4, 4, 2), name="x")
-    left, right = layers.ReLU(name="left")(x), layers.Conv2D(2, 1, name="right")(x)
-    model = keras.Model(x, layers.Multiply(name="both")([right, left]))
-    before = {layer.name: names for layer, names in facts.wiring(model)}
-    assert before == {"x": [], "left": ["x"], "right": ["x"], "both": ["right", "left"]}
-    attention = keras.Model(x, layers.Dot(3, name="itself")([x, x]))
-    assert list(facts.wiring(attention))[-1][1] == ["x"]
-
-
-def test_boxes_say_what_matters() -> None:
-    stack = [
-        layers.Conv2D(4, 3, strides=2),
-        layers.MaxPooling2D(2),
-        layers.ReLU(),
-        layers.Dense(5, name="query"),
-        layers.BatchNormalization(),
-    ]
-    assert [facts.describe(layer) for layer in small(*stack).layers] == [
-        "convolution\n3 × 3 stride 2 → 4",
-        "max pooling\n2 × 2 stride 2 → 4",
-        "ReLU\n→ 4",
-        "query\n→ 5",
-        "batch norm.\n→ 5",
-    ]
-    again = small(layers.Dense(2), layers.Dense(2))
-    assert [facts.describe(layer) for layer in again.layers] == ["dense\n→ 2"] * 2
-
-
-def test_a_picture_takes_the_time_of_its_multiply_adds() -> None:
+def test_an_image_takes_the_time_of_its_multiply_adds() -> None:
     light = small(layers.ReLU(), shape=(64, 64, 8))
     heavy = small(*(layers.Conv2D(128, 5, padding="same") for _ in range(4)), shape=(64, 64, 8))
     # A network without a multiplication against one with five billion.
-    assert 0 < 3 * facts.seconds_per_picture(light) < facts.seconds_per_picture(heavy)
+    assert 0 < 3 * cost.seconds_per_image(light) < cost.seconds_per_image(heavy)
 
 
 def test_what_cannot_be_counted_is_refused() -> None:
     with pytest.raises(ValueError, match="no fixed size"):
-        facts.multiply_adds(small(layers.Conv2D(4, 3), shape=(None, None, 3)))
+        cost.multiply_adds(small(layers.Conv2D(4, 3), shape=(None, None, 3)))
     with pytest.raises(ValueError, match="Conv2DTranspose"):
-        facts.multiply_adds(small(layers.Conv2DTranspose(4, 3)))
+        cost.multiply_adds(small(layers.Conv2DTranspose(4, 3)))
 
 
 def test_memory_follows_the_type_of_the_weights() -> None:
     halves = small(layers.Conv2D(5, 1, dtype="float16"))
-    assert facts.facts(halves).megabytes == pytest.approx((6 * 5 + 5) * 2 / 1e6)
+    assert cost.facts(halves).megabytes == pytest.approx((6 * 5 + 5) * 2 / 1e6)

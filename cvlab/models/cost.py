@@ -1,0 +1,166 @@
+"""What a network costs, read off its layers: depth, parameters, multiply-adds, memory, time.
+
+The counts hold for any Keras model of a fixed input size. Where the field counts in more than one
+way, the docstring says which way is used here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import prod
+
+import keras
+import numpy as np
+from keras import layers
+
+from cvlab.models.graph import wiring
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The counts of one network.
+
+    Attributes:
+        input_shape: Height, width and channels of an image.
+        depth: See `depth`.
+        parameters: Trainable and non-trainable ones, such as moving means.
+        multiply_adds: See `multiply_adds`.
+        megabytes: Memory of the weights, in units of 1,000,000 bytes.
+    """
+
+    input_shape: tuple[int, int, int]
+    depth: int
+    parameters: int
+    multiply_adds: int
+    megabytes: float
+
+
+def facts(model: keras.Model) -> Facts:
+    """Count everything that `Facts` lists.
+
+    Args:
+        model: A model whose input is images of one fixed size.
+
+    Raises:
+        ValueError: See `multiply_adds`.
+    """
+    size = sum(
+        prod(weight.shape) * np.dtype(keras.backend.standardize_dtype(weight.dtype)).itemsize
+        for weight in model.weights
+    )
+    return Facts(
+        input_shape=model.input_shape[1:],
+        depth=depth(model),
+        parameters=model.count_params(),
+        multiply_adds=multiply_adds(model),
+        megabytes=size / 1e6,
+    )
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Count the multiplications for one image, each with its addition.
+
+    Convolutions, dense layers and attention count. Biases, normalization, activations, pooling and
+    additions do not: together they are in the order of one percent. Windows that reach over the
+    border of an image count in full. Papers count like this; tools that report FLOPs give twice as
+    much.
+
+    Args:
+        model: A model of a fixed input size.
+
+    Raises:
+        ValueError: If the input size is not fixed, or there is no rule for a layer with a kernel.
+    """
+    return sum(_multiply_adds_of(layer) for layer in model.layers)
+
+
+def depth(model: keras.Model) -> int:
+    """Count the layers with a kernel on the longest path from the images to the output.
+
+    This is the 16 in VGG16 and the 50 in ResNet50. A depthwise and a pointwise convolution count
+    as two where they are two layers (MobileNet) and as one where they are one (`SeparableConv2D`,
+    Xception). Attention counts as two: the maps into it and the one out of it.
+
+    Args:
+        model: A sequential or functional model.
+    """
+    longest: dict[str, int] = {}
+    for layer, before in wiring(model):
+        longest[layer.name] = _depth_of(layer) + max((longest[name] for name in before), default=0)
+    return max(longest.values())
+
+
+def seconds_per_image(model: keras.Model, *, repeats: int = 3) -> float:
+    """Time one image through the compiled model, on this machine under its present load.
+
+    Args:
+        model: A model of a fixed input size.
+        repeats: Timed runs, of which the fastest counts. One more run before them compiles.
+
+    Returns:
+        Seconds, measured from NumPy array to NumPy array.
+    """
+    image = np.zeros((1, *model.input_shape[1:]), np.uint8)
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        model.predict_on_batch(image)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def _has_kernel(layer: keras.Layer) -> bool:
+    return any(weight.name.endswith("kernel") for weight in layer.weights)
+
+
+def _depth_of(layer: keras.Layer) -> int:
+    if isinstance(layer, keras.Model):
+        return depth(layer)
+    if isinstance(layer, layers.MultiHeadAttention):
+        return 2
+    return int(_has_kernel(layer))
+
+
+def _multiply_adds_of(layer: keras.Layer) -> int:
+    if isinstance(layer, keras.Model):
+        return multiply_adds(layer)
+    if not _has_kernel(layer):
+        return 0
+    if isinstance(layer, layers.MultiHeadAttention):
+        return _multiply_adds_of_attention(layer)
+    # A kernel is applied once at each position of the output: pixels, or tokens.
+    positions = _positions(layer.output.shape, layer.name)
+    if isinstance(layer, layers.SeparableConv2D):
+        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
+        return positions * sum(prod(kernel.shape) for kernel in kernels)
+    if type(layer) in {layers.Conv2D, layers.DepthwiseConv2D, layers.Dense}:
+        return positions * int(prod(layer.kernel.shape))
+    raise ValueError(
+        f"there is no rule for the multiplications of {layer.name}, a {type(layer).__name__}: "
+        "add one to _multiply_adds_of in cvlab.models.cost"
+    )
+
+
+def _multiply_adds_of_attention(layer: keras.Layer) -> int:
+    query, *others = keras.tree.flatten(layer.input)
+    queries = _positions(query.shape, layer.name)
+    keys = _positions((others or [query])[0].shape, layer.name)
+    # In every head, each query is compared with all keys, and all values are averaged for it.
+    total: int = queries * keys * layer.num_heads * (layer.key_dim + layer.value_dim)
+    for tokens, maps in (
+        (queries, (layer.query_dense, layer.output_dense)),
+        (keys, (layer.key_dense, layer.value_dense)),
+    ):
+        total += tokens * sum(prod(dense.kernel.shape) for dense in maps)
+    return total
+
+
+def _positions(shape: tuple[int | None, ...], name: str) -> int:
+    sizes = [size for size in shape[1:-1] if size is not None]
+    if len(sizes) < len(shape) - 2:
+        raise ValueError(
+            f"the output of {name} has no fixed size: build the model for images of one size, "
+            "for example with input_shape=(224, 224, 3)"
+        )
+    return prod(sizes)

@@ -1,0 +1,58 @@
+"""The networks that the lecture calls foundational, each with its year, its idea and its paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+import keras
+
+from cvlab.models import classics
+
+
+class Foundation(NamedTuple):
+    """One of the networks the lecture calls foundational.
+
+    Attributes:
+        year: When it was first published.
+        idea: What was new, in a few words.
+        build: Builds it with its classifier and random weights, at its own image size.
+        source: Authors and title of its paper.
+    """
+
+    year: int
+    idea: str
+    build: Callable[[], keras.Model]
+    source: str
+
+
+def _application(name: str) -> Callable[[], keras.Model]:
+    return partial(getattr(keras.applications, name), weights=None)
+
+
+# fmt: off
+FOUNDATIONS: Final = {
+    "LeNet-5": Foundation(1998, "convolutions learned end to end", classics.lenet5,
+        "LeCun et al., Gradient-Based Learning Applied to Document Recognition"),
+    "AlexNet": Foundation(2012, "ReLU, dropout, graphics cards", classics.alexnet,
+        "Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks"),
+    "VGG16": Foundation(2014, "only 3 × 3 windows, deeper", _application("VGG16"),
+        "Simonyan and Zisserman, Very Deep Convolutional Networks"),
+    "VGG19": Foundation(2014, "three more convolutions", _application("VGG19"),
+        "Simonyan and Zisserman, Very Deep Convolutional Networks"),
+    "GoogLeNet": Foundation(2014, "several window sizes side by side", classics.googlenet,
+        "Szegedy et al., Going Deeper with Convolutions"),
+    "ResNet50": Foundation(2015, "shortcuts past every block", _application("ResNet50"),
+        "He et al., Deep Residual Learning for Image Recognition"),
+    "InceptionV3": Foundation(2015, "windows factored, batch normalization",
+        _application("InceptionV3"),
+        "Szegedy et al., Rethinking the Inception Architecture"),
+    "Xception": Foundation(2016, "separable convolutions with shortcuts", _application("Xception"),
+        "Chollet, Xception: Deep Learning with Depthwise Separable Convolutions"),
+    "MobileNet": Foundation(2017, "separable convolutions, small", _application("MobileNet"),
+        "Howard et al., MobileNets: Efficient Convolutional Neural Networks"),
+    "ViT-B/16": Foundation(2020, "attention between patches", classics.vit,
+        "Dosovitskiy et al., An Image is Worth 16x16 Words"),
+}
+# fmt: on
