@@ -1,8 +1,8 @@
-"""Contact sheets of the drawn pictures as PNG files: `python -m cvlab.experiments.contact_sheets build/sheets`.
+"""Contact sheets of the drawn images as PNG files: `python -m cvlab sheets build/sheets`.
 
-For whoever wants to look before believing: a hundred cats and dogs in an order drawn by lot, with
-the answers in a text file beside them, so that a person can take the test that the networks take;
-and the zoo that the embedded base was pretrained on, one species a row.
+A hundred cats and dogs in random order, with the answers in a text file, so that a person can take
+the same test as the networks; and the zoo that the embedded base was pretrained on, one species per
+row.
 """
 
 import argparse
@@ -22,48 +22,48 @@ ROWS: Final = 10
 FIRST: Final = 100_000  # numbers that no notebook draws
 
 
-def contact_sheet(pictures: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8]:
-    """Lay pictures out in rows, edge to edge.
+def contact_sheet(images: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8]:
+    """Arrange images in rows without gaps.
 
     Args:
-        pictures: (n, height, width, 3) uint8.
-        columns: Pictures a row; n must be a multiple of it.
+        images: (n, height, width, 3) uint8.
+        columns: Images per row; n must be a multiple of it.
 
     Returns:
-        One picture, (n / columns * height, columns * width, 3) uint8.
+        One image, (n / columns * height, columns * width, 3) uint8.
 
     Raises:
         ValueError: If the last row would not be full.
     """
-    count, height, width, channels = pictures.shape
+    count, height, width, channels = images.shape
     if columns < 1 or count % columns:
         raise ValueError(
-            f"{count} pictures do not fill rows of {columns}: give a multiple of {columns} pictures"
+            f"{count} images do not fill rows of {columns}: pass a multiple of {columns} images"
         )
-    rows = pictures.reshape(-1, columns, height, width, channels)
-    return np.ascontiguousarray(rows.swapaxes(1, 2).reshape(-1, columns * width, channels))
+    rows = images.reshape(-1, columns, height, width, channels)
+    return rows.swapaxes(1, 2).reshape(-1, columns * width, channels)
 
 
 def pets(size: int = 64, seed: int = 0) -> tuple[NDArray[np.uint8], list[str]]:
-    """Draw a hundred cats and dogs in an order drawn by lot.
+    """Draw a hundred cats and dogs in random order.
 
     Args:
         size: Height and width of each in pixels.
-        seed: Of the pictures and of their order.
+        seed: Of the images and of their order.
 
     Returns:
-        The sheet, uint8 RGB, and what each picture shows, row by row.
+        The sheet, uint8 RGB, and the species in each image, row by row.
     """
     answers = np.random.default_rng(seed).choice(toypets.CLASSES, ROWS * COLUMNS).tolist()
-    pictures = [
+    images = [
         toypets.draw(species, FIRST + number, size=size, seed=seed)
         for number, species in enumerate(answers)
     ]
-    return contact_sheet(np.stack(pictures)), answers
+    return contact_sheet(np.stack(images)), answers
 
 
 def zoo(seed: int = 0) -> NDArray[np.uint8]:
-    """Draw ten of each species of the zoo, one species a row, uint8 RGB."""
+    """Draw ten of each species of the zoo, one species per row, uint8 RGB."""
     numbers = range(FIRST, FIRST + COLUMNS)
     rows = [
         toypets.draw_many(species, numbers, seed=seed, progress=False) for species in toypets.ZOO
@@ -72,12 +72,10 @@ def zoo(seed: int = 0) -> NDArray[np.uint8]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m cvlab.experiments.contact_sheets", description=__doc__
-    )
-    parser.add_argument("folder", type=Path, help="where the PNG files go")
-    parser.add_argument("--seed", type=int, default=0, help="of the pictures; default 0")
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m cvlab sheets", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder for the PNG files")
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = [" ".join(answers[row : row + COLUMNS]) for row in range(0, len(answers), COLUMNS)]
         (folder / f"pets_{size}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     Image.fromarray(zoo(seed=options.seed)).save(folder / "zoo_64.png")
-    print(f"A hundred pets to name, their answers, and the zoo: {folder}")
+    print(f"A hundred pets to classify, their answers, and the zoo: {folder}")
     return 0
 
 

@@ -71,10 +71,6 @@ class Preprocessing(layers.Layer):
             images, data_format="channels_last", mode=self.mode
         )
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape of the input."""
-        return input_shape
-
     def get_config(self) -> dict[str, object]:
         """Return the arguments of the constructor."""
         return {**super().get_config(), "mode": self.mode}

@@ -7,7 +7,7 @@ ResNet, MobileNet and Xception are in `keras.applications`; `cvlab.models.load_b
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import keras
 from keras import layers, ops
@@ -47,48 +47,21 @@ def lenet5() -> keras.Model:
 
 @keras.saving.register_keras_serializable("cvlab")
 class LocalResponseNormalization(layers.Layer):
-    """Divide every value by a norm of its neighbors, the channels before and after it.
+    """Divide every value by a norm of its neighbors, two channels before and two after it.
 
-    y = x / (bias + alpha * sum of x² over the channels within `radius`) ** beta. AlexNet and
-    GoogLeNet used it before batch normalization was invented; Keras has no such layer.
-
-    Args:
-        radius: Channels on each side; AlexNet's n = 5 channels in all.
-        bias: AlexNet's k.
-        alpha: Weight of the squared activations.
-        beta: Exponent.
+    y = x / (2 + 0.0001 * sum of x² over the five channels) ** 0.75. AlexNet and GoogLeNet used it
+    before batch normalization was invented; Keras has no such layer.
 
     Source:
         A. Krizhevsky et al. (2012), section 3.3.
     """
 
-    def __init__(
-        self,
-        radius: int = 2,
-        bias: float = 2.0,
-        alpha: float = 1e-4,
-        beta: float = 0.75,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.radius, self.bias, self.alpha, self.beta = radius, bias, alpha, beta
-
     def call(self, x: Tensor) -> Tensor:
         """Normalize feature maps (n, h, w, C)."""
         channels = x.shape[-1]
-        padding = [(0, 0)] * 3 + [(self.radius, self.radius)]
-        squares = ops.pad(ops.square(x), padding)
-        total = sum(squares[..., k : k + channels] for k in range(2 * self.radius + 1))
-        return x / ops.power(self.bias + self.alpha * total, self.beta)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape of the input."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor."""
-        own = {"radius": self.radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
-        return {**super().get_config(), **own}
+        squares = ops.pad(ops.square(x), [(0, 0), (0, 0), (0, 0), (2, 2)])
+        total = sum(squares[..., k : k + channels] for k in range(5))
+        return x / ops.power(2 + 1e-4 * total, 0.75)
 
 
 def _check_classes(classes: int) -> None:

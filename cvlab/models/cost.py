@@ -133,7 +133,7 @@ def _multiply_adds_of(layer: keras.Layer) -> int:
     positions = _positions(layer.output.shape, layer.name)
     if isinstance(layer, layers.SeparableConv2D):
         kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        return positions * sum(prod(kernel.shape) for kernel in kernels)
+        return positions * sum(int(prod(kernel.shape)) for kernel in kernels)
     if type(layer) in {layers.Conv2D, layers.DepthwiseConv2D, layers.Dense}:
         return positions * int(prod(layer.kernel.shape))
     raise ValueError(

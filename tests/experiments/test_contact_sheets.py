@@ -17,7 +17,7 @@ def test_pictures_lie_row_by_row() -> None:
     for number in range(6):
         row, column = divmod(number, 3)
         assert (sheet[4 * row : 4 * row + 4, 5 * column : 5 * column + 5] == number).all()
-    with pytest.raises(ValueError, match="6 pictures do not fill rows of 4"):
+    with pytest.raises(ValueError, match="6 images do not fill rows of 4"):
         contact_sheets.contact_sheet(pictures, columns=4)
 
 

@@ -164,7 +164,7 @@ def test_summary_agrees_with_the_formulas() -> None:
     assert measure.mean_interval([0.75, 0.95]).percent() in text
     assert "better in 1 and worse in 0 of 2 seeds" in text
     assert (
-        f"a: {measure.mean_interval([0.25, 0.75]).percent()}" in ladder.picture(summary, "dots").alt
+        f"a: {measure.mean_interval([0.25, 0.75]).percent()}" in ladder.chart(summary, "dots").alt
     )
 
 

@@ -16,7 +16,7 @@ from cvlab.models.embedded import TOY_WEIGHTS
 
 
 def test_labels_say_what_the_pictures_show() -> None:
-    pictures, labels = pretrain.zoo_pictures(range(2, 4), size=16, seed=9)
+    pictures, labels = pretrain.zoo_images(range(2, 4), size=16, seed=9)
     names = pretrain.kinds()
     assert pictures.shape == (2 * len(toypets.ZOO), 16, 16, 3)
     assert set(labels) == set(names) == {"species", *pretrain.PARTS}
@@ -37,7 +37,7 @@ def test_no_pet_is_ever_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.zeros((len(numbers), size, size, 3), np.uint8)
 
     monkeypatch.setattr(toypets, "draw_many", spy)
-    pretrain.zoo_pictures(range(1), size=16, seed=0)
+    pretrain.zoo_images(range(1), size=16, seed=0)
     assert asked and not set(asked) & set(toypets.CLASSES)
 
 
@@ -78,7 +78,7 @@ def test_the_shipped_base_is_the_recorded_one() -> None:
 def test_the_shipped_base_sees_what_the_zoo_is_made_of() -> None:
     """Nearest class mean on its features, of pictures it never saw, against the same at random."""
     numbers = range(50_000, 50_030)
-    pictures, labels = pretrain.zoo_pictures(numbers, size=64, seed=11)
+    pictures, labels = pretrain.zoo_images(numbers, size=64, seed=11)
 
     def accuracy(base: keras.Model) -> float:
         features = base.predict(pictures, batch_size=90, verbose=0).mean(axis=(1, 2))

@@ -240,7 +240,7 @@ def test_vit_is_the_papers_equations(small_vit: keras.Model) -> None:
 
 def test_networks_with_own_layers_save_and_load(tmp_path: Path, small_vit: keras.Model) -> None:
     maps = keras.Input((8, 8, 6))
-    layer = classics.LocalResponseNormalization(1, bias=1.0, alpha=0.01, beta=0.5)
+    layer = classics.LocalResponseNormalization()
     normalized = keras.Model(maps, layer(maps))
     for model in (small_vit, normalized):
         model.save(tmp_path / "model.keras")
