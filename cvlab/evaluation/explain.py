@@ -17,7 +17,7 @@ from keras import layers, ops
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from cvlab.models.facts import only_layers
+from cvlab.models.graph import only_layers
 from cvlab.training.gradients import Probe, gradients
 
 Tensor = Any  # Keras has no type for a tensor of whichever backend runs.

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import keras
 from keras import layers, ops
 
-Tensor = Any  # Keras has no type for a tensor of whichever backend runs.
+from cvlab.models.graph import Tensor
 
 
 def lenet5() -> keras.Model:

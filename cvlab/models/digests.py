@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from cvlab.models.graph import opened
+
 # Their code is known by the version of Keras.
 _LIBRARIES: Final = {"keras", "tensorflow", "jax", "flax", "torch", "builtins", "abc", "typing"}
 
@@ -45,8 +47,7 @@ def of_plan(network: keras.Model) -> list[object]:
 
 def _own_code(network: keras.Model) -> Iterator[str]:
     """The source of the layers that are not Keras's, also of those inside others."""
-    # Keras shows the layers inside a layer that is no model only under this name.
-    for layer in network._flatten_layers(include_self=False, recursive=True):
+    for _, layer in opened(network):
         for kind in type(layer).__mro__:
             if kind.__module__.partition(".")[0] in _LIBRARIES:
                 continue

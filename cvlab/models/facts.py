@@ -6,9 +6,8 @@ way, the docstring says which way is taken here.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
@@ -18,6 +17,9 @@ import numpy as np
 from keras import layers
 
 from cvlab.models import classics
+from cvlab.models.graph import describe, wiring
+
+__all__ = ["FOUNDATIONS", "depth", "describe", "facts", "multiply_adds", "wiring"]
 
 
 @dataclass(frozen=True)
@@ -109,25 +111,6 @@ FOUNDATIONS: Final = {
 }
 
 
-_KINDS: Final = {
-    "Activation": "activation",
-    "Add": "add",
-    "BatchNormalization": "batch norm.",
-    "Concatenate": "concatenate",
-    "Conv2D": "convolution",
-    "Dense": "dense",
-    "DepthwiseConv2D": "depthwise",
-    "Dot": "product",
-    "InputLayer": "input",
-    "LayerNormalization": "layer norm.",
-    "MaxPooling2D": "max pooling",
-    "MultiHeadAttention": "attention",
-    "ReLU": "ReLU",
-    "Rescaling": "scale",
-    "Softmax": "softmax",
-}
-
-
 @dataclass(frozen=True)
 class Facts:
     """The counts of one network.
@@ -201,63 +184,6 @@ def depth(model: keras.Model) -> int:
     for layer, before in wiring(model):
         longest[layer.name] = _depth_of(layer) + max((longest[name] for name in before), default=0)
     return max(longest.values())
-
-
-def only_layers(model: keras.Model) -> None:
-    """Make sure that nothing happens between the layers of a model, where nobody would see it.
-
-    Raises:
-        ValueError: If the model uses an operation that is no layer, such as `x * 2`.
-    """
-    operations = getattr(model, "operations", ())  # a Sequential has none: it holds layers alone
-    bare = [one.name for one in operations if not isinstance(one, keras.Layer)]
-    if bare:
-        raise ValueError(
-            f"{model.name} uses {', '.join(bare)} between its layers, which is not seen when they "
-            "are gone through: write it as a layer, such as Rescaling, Add or Lambda"
-        )
-
-
-def wiring(model: keras.Model) -> Iterator[tuple[keras.Layer, list[str]]]:
-    """Go through the layers of a model, each with the names of those whose output it takes.
-
-    Args:
-        model: A sequential or functional model in which each layer runs once.
-
-    Yields:
-        Layers in an order in which each comes after those it needs; the input layer too where the
-        model lists it.
-
-    Raises:
-        ValueError: If something stands between the layers; see `only_layers`.
-    """
-    only_layers(model)
-    made_by = {
-        id(tensor): layer.name
-        for layer in model.layers
-        for tensor in keras.tree.flatten(layer.output)
-    }
-    for layer in model.layers:
-        taken = keras.tree.flatten(layer.input)
-        # The input layer "takes" its own output; one tensor may be taken twice (self-attention).
-        names = dict.fromkeys(made_by[id(t)] for t in taken if id(t) in made_by)
-        yield layer, [name for name in names if name != layer.name]
-
-
-def describe(layer: keras.Layer) -> str:
-    """Say in two short lines what a layer is, for a box of `cvlab.plots.diagram`.
-
-    The first line is the kind of the layer, or the name its author gave it; the second its window
-    and stride, where it has one, and the number of its output channels.
-    """
-    kind = type(layer).__name__
-    # Keras names a Conv2D conv2d, conv2d_1 and so on.
-    given = re.sub(r"(_\d+)?$", "", layer.name).replace("_", "") != kind.lower()
-    window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None) or ()
-    details = [" × ".join(map(str, window)), f"→ {layer.output.shape[-1]}"]
-    if getattr(layer, "strides", (1, 1))[0] > 1:
-        details.insert(1, f"stride {layer.strides[0]}")
-    return f"{layer.name if given else _KINDS.get(kind, kind)}\n{' '.join(filter(None, details))}"
 
 
 def seconds_per_picture(model: keras.Model, *, repeats: int = 3) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import ArrayLike, NDArray
 
-from cvlab.models.facts import only_layers
+from cvlab.models.graph import only_layers
 
 
 def dense_head(features: tuple[int, ...], *, dropout: float = 0.5) -> keras.Sequential:

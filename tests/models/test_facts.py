@@ -110,35 +110,6 @@ def test_depth_is_the_longest_way() -> None:
     assert facts.depth(model) == 3
 
 
-def test_wiring_names_what_each_layer_takes() -> None:
-    x = keras.Input((4, 4, 2), name="x")
-    left, right = layers.ReLU(name="left")(x), layers.Conv2D(2, 1, name="right")(x)
-    model = keras.Model(x, layers.Multiply(name="both")([right, left]))
-    before = {layer.name: names for layer, names in facts.wiring(model)}
-    assert before == {"x": [], "left": ["x"], "right": ["x"], "both": ["right", "left"]}
-    attention = keras.Model(x, layers.Dot(3, name="itself")([x, x]))
-    assert list(facts.wiring(attention))[-1][1] == ["x"]
-
-
-def test_boxes_say_what_matters() -> None:
-    stack = [
-        layers.Conv2D(4, 3, strides=2),
-        layers.MaxPooling2D(2),
-        layers.ReLU(),
-        layers.Dense(5, name="query"),
-        layers.BatchNormalization(),
-    ]
-    assert [facts.describe(layer) for layer in small(*stack).layers] == [
-        "convolution\n3 × 3 stride 2 → 4",
-        "max pooling\n2 × 2 stride 2 → 4",
-        "ReLU\n→ 4",
-        "query\n→ 5",
-        "batch norm.\n→ 5",
-    ]
-    again = small(layers.Dense(2), layers.Dense(2))
-    assert [facts.describe(layer) for layer in again.layers] == ["dense\n→ 2"] * 2
-
-
 def test_a_picture_takes_the_time_of_its_multiply_adds() -> None:
     light = small(layers.ReLU(), shape=(64, 64, 8))
     heavy = small(*(layers.Conv2D(128, 5, padding="same") for _ in range(4)), shape=(64, 64, 8))

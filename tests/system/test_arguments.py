@@ -22,7 +22,7 @@ from cvlab.data import archives, decoding, listing, loading, locating, splitting
 from cvlab.data.decoding import BadPictureError
 from cvlab.drawing import toypets
 from cvlab.evaluation import explain, measure
-from cvlab.models import classics, facts, zoo
+from cvlab.models import classics, facts, graph, zoo
 from cvlab.publish import execution, formulas, results
 from cvlab.training import augmentation, baseline, gradients, normalization, reinitialize
 from cvlab.training.augmentation import Augment
@@ -195,7 +195,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     ),
     (transfer.small_steps, lambda: transfer.small_steps(1e-4, 0), ("steps", "0")),
     (transfer.split, lambda: transfer.split(on.base, "x"), ("'x'", "block5")),
-    (facts.only_layers, lambda: facts.only_layers(on.doubled), ("multiply", "as a layer")),
+    (graph.only_layers, lambda: graph.only_layers(on.doubled), ("multiply", "as a layer")),
     (freezing.freeze, lambda: freezing.freeze("base"), ("base", "layer")),
     (freezing.freeze, lambda: freezing.freeze(keras.Sequential()), ("not built", "keras.Input")),
     (freezing.unfreeze_from, lambda: freezing.unfreeze_from(on.base, "x"), ("'x'", "block5")),
@@ -311,8 +311,9 @@ OTHERS = {
         ("of_pictures", "of_pieces", "of_network", "of_plan"), "of features and trained"
     ),
     "facts": dict.fromkeys(
-        ("facts", "depth", "wiring", "describe", "seconds_per_picture"), "takes a built model"
+        ("facts", "depth", "seconds_per_picture"), "takes a built model"
     ),
+    "graph": dict.fromkeys(("children", "opened", "wiring", "describe"), "takes a built model"),
     "freezing": {"snapshot": "takes a built model"},
     "statements": {"of_notebook": "a filter"},
     "machine": dict.fromkeys(
