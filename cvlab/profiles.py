@@ -35,7 +35,7 @@ class Profile:
             guessing; not in the lecture.
         augmented_epochs: Epochs with augmentation (notebook 06); 130 in the lecture.
         dropout_epochs: Epochs with augmentation and dropout (notebook 07); 100 in the lecture.
-        curve_pictures: Numbers of real training pictures that notebook 06 compares, the largest of
+        curve_images: Numbers of real training pictures that notebook 06 compares, the largest of
             them all there are.
         lenet_epochs: Epochs of LeNet-5 on the digits (notebook 01).
         lenet_seeds: Random initialisations of LeNet-5, at least one.
@@ -63,7 +63,7 @@ class Profile:
             the lecture.
         tuning_learning_rate: Step size then, RMSprop's; 1e-5 in the lecture.
         tuning_schedule: Whether that is the largest step of AdamW instead, with a step size that
-            rises and falls; see `cvlab.transfer.heads.small_steps`.
+            rises and falls; see `cvlab.transfer.fine_tuning_optimizer`.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Profile:
     warm_start: bool = False
     augmented_epochs: int = 130
     dropout_epochs: int = 100
-    curve_pictures: tuple[int, ...] = (250, 500, 1000, 2000)
+    curve_images: tuple[int, ...] = (250, 500, 1000, 2000)
     lenet_epochs: int
     lenet_seeds: tuple[int, ...]
     normalization_seeds: tuple[int, ...]
@@ -132,7 +132,7 @@ PROFILES: dict[str, Profile] = {
             warm_start=True,
             augmented_epochs=5,
             dropout_epochs=8,
-            curve_pictures=(100, 2000),
+            curve_images=(100, 2000),
             lenet_epochs=10,
             lenet_seeds=(0, 1),
             normalization_seeds=(0, 1, 2),
@@ -161,7 +161,7 @@ PROFILES: dict[str, Profile] = {
             warm_start=True,
             augmented_epochs=12,
             dropout_epochs=12,
-            curve_pictures=(500, 2000),
+            curve_images=(500, 2000),
             lenet_epochs=15,
             lenet_seeds=(0, 1, 2),
             normalization_seeds=(0, 1, 2, 3, 4),

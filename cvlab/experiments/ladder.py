@@ -254,7 +254,9 @@ def train_on_base(
     steps = profile.tuning_epochs * math.ceil(len(pets.train) / profile.transfer_batch_size)
     _compile(
         tuned,
-        transfer.small_steps(profile.tuning_learning_rate, steps, schedule=profile.tuning_schedule),
+        transfer.fine_tuning_optimizer(
+            profile.tuning_learning_rate, steps, schedule=profile.tuning_schedule
+        ),
     )
     yield (
         RUNGS[5],

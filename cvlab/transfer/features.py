@@ -283,9 +283,7 @@ def _compute(folder: Path, shape: tuple[int, ...], job: _Job) -> None:
                 bar.update(rows)
 
 
-def _good_images(
-    features: BinaryIO, noted: BinaryIO, header: bytes, shape: tuple[int, ...]
-) -> int:
+def _good_images(features: BinaryIO, noted: BinaryIO, header: bytes, shape: tuple[int, ...]) -> int:
     """Count the images, from the first on, whose features a killed run left undamaged."""
     features.seek(0)
     noted.seek(0)

@@ -193,7 +193,11 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         lambda: features.extract_views(IMAGES, on.net, augment=Augment(), views=1),
         ("seed",),
     ),
-    (transfer.small_steps, lambda: transfer.small_steps(1e-4, 0), ("steps", "0")),
+    (
+        transfer.fine_tuning_optimizer,
+        lambda: transfer.fine_tuning_optimizer(1e-4, 0),
+        ("steps", "0"),
+    ),
     (transfer.split, lambda: transfer.split(on.base, "x"), ("'x'", "block5")),
     (graph.only_layers, lambda: graph.only_layers(on.doubled), ("multiply", "as a layer")),
     (freezing.freeze, lambda: freezing.freeze("base"), ("base", "layer")),
@@ -337,9 +341,8 @@ OTHERS = {
         "table": "of subsets and datasets",
         **dict.fromkeys(("checked_per_class", "check_seed"), "of make_subset() and locate()"),
     },
-    "heads": dict.fromkeys(
-        ("dense_head", "pooled_head", "last_block"), "Keras checks shape and share"
-    ),
+    "heads": dict.fromkeys(("dense_head", "pooled_head"), "Keras checks shape and share"),
+    "boundary": {"last_block": "see test_boundary.py"},
 }  # fmt: skip
 
 
