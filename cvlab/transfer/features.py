@@ -13,8 +13,8 @@ bytes.
 
 import inspect
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -74,8 +74,11 @@ def extract(
     """
     batch = _checked(images)
     network = _up_to(model, layer)
-    (features,) = _stored(batch, network, [_plain(batch, network)], cache)
-    return features
+
+    def compute(start: int) -> NDArray[Any]:
+        return np.asarray(network.predict_on_batch(_filled(batch[start : start + BATCH])))
+
+    return _Store(batch, network, cache).features("as they are", compute, "Features")
 
 
 def extract_views(
@@ -114,50 +117,24 @@ def extract_views(
     if views < 1:
         raise ValueError(f"{views} views of each image were asked for: ask for 1 or more")
     network = _up_to(model, None)
-    return list(_stored(batch, network, _augmented(batch, network, augment, views), cache))
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One array of features to compute.
-
-    Attributes:
-        content: What the features depend on besides images and network, for the key.
-        compute: Returns the features of `BATCH` images, given the number of the first one.
-        title: Label of the progress bar.
-    """
-
-    content: object
-    compute: Callable[[int], NDArray[Any]]
-    title: str
-
-
-def _plain(images: NDArray[Any], network: keras.Model) -> _Job:
-    def compute(start: int) -> NDArray[Any]:
-        return np.asarray(network.predict_on_batch(_filled(images[start : start + BATCH])))
-
-    return _Job("as they are", compute, "Features")
-
-
-def _augmented(
-    images: NDArray[Any], network: keras.Model, augment: Augment, views: int
-) -> Iterator[_Job]:
     # Transform and network in one model: on TensorFlow the transform is compiled only there.
     inputs = keras.Input(network.inputs[0].shape[1:])
     parameters = keras.Input((len(Transforms._fields),))
     whole = keras.Model([inputs, parameters], network(_Transform(augment)([inputs, parameters])))
+    border = [augment.fill_mode, augment.fill_value, augment.interpolation]
+    store, found = _Store(batch, network, cache), []
     for view in range(views):
-        transforms = _sampled(augment, view, len(images))
+        transforms = _sampled(augment, view, len(batch))
 
         def compute(start: int, transforms: NDArray[np.float32] = transforms) -> NDArray[Any]:
             rows = slice(start, start + BATCH)
-            return np.asarray(
-                whole.predict_on_batch([_filled(images[rows]), _filled(transforms[rows])])
-            )
+            inputs = [_filled(batch[rows]), _filled(transforms[rows])]
+            return np.asarray(whole.predict_on_batch(inputs))
 
-        border = [augment.fill_mode, augment.fill_value, augment.interpolation]
         content = ["view", sha256(transforms.tobytes()).hexdigest(), border, _CODE_OF_VIEWS]
-        yield _Job(content, compute, f"Features of view {view + 1} of {views}")
+        title = f"Features of view {view + 1} of {views}"
+        found.append(store.features(content, compute, title))
+    return found
 
 
 class _Transform(keras.layers.Layer):
@@ -231,67 +208,72 @@ def _up_to(model: keras.Model, layer: str | None) -> keras.Model:
     return keras.Model(inputs[0], outputs[0], name=model.name)
 
 
-# --- Files -------------------------------------------------------------------------------------
+class _Store:
+    """The features on disk of some images and one network."""
 
+    def __init__(
+        self, images: NDArray[Any], network: keras.Model, cache: str | Path | None
+    ) -> None:
+        versions = [_VERSION, BATCH, keras.version(), keras.backend.backend()]
+        self.content = [versions, digests_of_array(images, BATCH), digests.of_network(network)]
+        self.folder = cache_root(cache) / "features"
+        self.shape: tuple[int, ...] = network.compute_output_shape(images.shape)
+        self.count = len(images)
+        self.row = 4 * math.prod(self.shape[1:])  # bytes per image
 
-def _stored(
-    images: NDArray[Any], network: keras.Model, jobs: Iterable[_Job], cache: str | Path | None
-) -> Iterator[NDArray[np.float32]]:
-    """Yield the features of each job, computed now or read from disk."""
-    versions = [_VERSION, BATCH, keras.version(), keras.backend.backend()]
-    content = [versions, digests_of_array(images, BATCH), digests.of_network(network)]
-    shape = network.compute_output_shape(images.shape)
-    for job in jobs:
-        folder = cache_root(cache) / "features" / key_of([content, job.content])
+    def features(
+        self, content: object, compute: Callable[[int], NDArray[Any]], title: str
+    ) -> NDArray[np.float32]:
+        """Return an array of features, computed now or read from disk.
+
+        Args:
+            content: What the features depend on besides images and network, for the key.
+            compute: Returns the features of `BATCH` images, given the number of the first one.
+            title: Label of the progress bar.
+        """
+        folder = self.folder / key_of([self.content, content])
         made(
             folder,
-            partial(_compute, shape=shape, job=job),
-            needed=len(images) * (_bytes_per_image(shape) + _DIGEST_SIZE),
-            purpose=job.title,
+            partial(self._write, compute=compute, title=title),
+            needed=self.count * (self.row + _DIGEST_SIZE),
+            purpose=title,
             resumes=True,
         )
-        yield np.load(folder / _FEATURES, mmap_mode="r", allow_pickle=False)
+        return np.load(folder / _FEATURES, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
+    def _write(self, folder: Path, compute: Callable[[int], NDArray[Any]], title: str) -> None:
+        """Write the features that a folder lacks, each batch followed by its digest."""
+        stream = io.BytesIO()
+        description = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(stream, description)
+        header = stream.getvalue()
+        with (folder / _FEATURES).open("a+b") as features, (folder / _DIGESTS).open("a+b") as noted:
+            done = self._good_images(features, noted, header)
+            noted.truncate(_DIGEST_SIZE * -(-done // BATCH))
+            features.truncate(len(header) + self.row * done if done else 0)
+            if not done:
+                features.write(header)
+            # Written from start to end: a full disk is then an error that can be reported, which
+            # it is not for a memory-mapped file.
+            with progress_bar(self.count, title, unit="image", done=done) as bar:
+                for start in range(done, self.count, BATCH):
+                    rows = min(BATCH, self.count - start)
+                    batch = np.ascontiguousarray(compute(start)[:rows], dtype="<f4").data
+                    features.write(batch)
+                    features.flush()
+                    # Only now: a batch whose digest is there has been written.
+                    noted.write(sha256(batch).digest())
+                    noted.flush()
+                    bar.update(rows)
 
-def _bytes_per_image(shape: tuple[int, ...]) -> int:
-    return 4 * int(np.prod(shape[1:], dtype=np.int64))
-
-
-def _compute(folder: Path, shape: tuple[int, ...], job: _Job) -> None:
-    """Write the features that a folder lacks, each batch followed by its digest."""
-    stream = io.BytesIO()
-    description = {"descr": "<f4", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, description)
-    header, count = stream.getvalue(), shape[0]
-    with (folder / _FEATURES).open("a+b") as features, (folder / _DIGESTS).open("a+b") as noted:
-        done = _good_images(features, noted, header, shape)
-        noted.truncate(_DIGEST_SIZE * -(-done // BATCH))
-        features.truncate(len(header) + _bytes_per_image(shape) * done if done else 0)
-        if not done:
-            features.write(header)
-        # Written from start to end: a full disk is then an error that can be reported, which it
-        # is not for a memory-mapped file.
-        with progress_bar(count, job.title, unit="image", done=done) as bar:
-            for start in range(done, count, BATCH):
-                rows = min(BATCH, count - start)
-                batch = np.ascontiguousarray(job.compute(start)[:rows], dtype="<f4").data
-                features.write(batch)
-                features.flush()
-                # Only now: a batch whose digest is there has been written.
-                noted.write(sha256(batch).digest())
-                noted.flush()
-                bar.update(rows)
-
-
-def _good_images(features: BinaryIO, noted: BinaryIO, header: bytes, shape: tuple[int, ...]) -> int:
-    """Count the images, from the first on, whose features a killed run left undamaged."""
-    features.seek(0)
-    noted.seek(0)
-    if features.read(len(header)) != header:
-        return 0
-    count = shape[0]
-    for start in range(0, count, BATCH):
-        batch = features.read(_bytes_per_image(shape) * min(BATCH, count - start))
-        if noted.read(_DIGEST_SIZE) != sha256(batch).digest():
-            return start
-    return count
+    def _good_images(self, features: BinaryIO, noted: BinaryIO, header: bytes) -> int:
+        """Count the images, from the first on, whose features a killed run left undamaged."""
+        features.seek(0)
+        noted.seek(0)
+        if features.read(len(header)) != header:
+            return 0
+        for start in range(0, self.count, BATCH):
+            batch = features.read(self.row * min(BATCH, self.count - start))
+            if noted.read(_DIGEST_SIZE) != sha256(batch).digest():
+                return start
+        return self.count

@@ -318,7 +318,10 @@ OTHERS = {
         ("facts", "depth", "seconds_per_picture"), "takes a built model"
     ),
     "graph": dict.fromkeys(("children", "opened", "wiring", "describe"), "takes a built model"),
-    "freezing": {"snapshot": "takes a built model"},
+    "weights": {
+        "snapshot": "takes a built model",
+        **dict.fromkeys(("held_weights", "check_built"), "of freezing and Guard"),
+    },
     "statements": {"of_notebook": "a filter"},
     "machine": dict.fromkeys(
         ("check", "multiplies_bfloat16", "dtype_policy"), "takes a switch or a text"
