@@ -279,7 +279,7 @@ def test_figure_of_feature_maps_by_depth() -> None:
     deep[1, ..., 2] = np.arange(12).reshape(3, 4)
     deep[1, ..., 4] = 2 * deep[1, ..., 2]
     deep[1, ..., 0] = 7
-    fig = plots.feature_maps({"deep": deep, "deeper": deep[..., :1]}, channels=2, picture=1)
+    fig = plots.feature_maps({"deep": deep, "deeper": deep[..., :1]}, channels=2, image=1)
     shown = [np.asarray(ax.images[0].get_array()) for ax in fig.axes if ax.images]
     for picture, channel in zip(shown, (4, 2, 0), strict=True):  # the most varied first
         np.testing.assert_array_equal(picture, deep[1, ..., channel])

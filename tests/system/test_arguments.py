@@ -252,7 +252,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     ),
     # figures
     (plots.photos, lambda: plots.photos([]), ("(0,)", "(N, H, W, 3)")),
-    (plots.photos, lambda: plots.photos(IMAGES, ["a"]), ("1 titles", "4 pictures")),
+    (plots.photos, lambda: plots.photos(IMAGES, ["a"]), ("1 titles", "4 images")),
     (plots.photos, lambda: plots.photos(IMAGES, columns=0), ("columns", "0")),
     (plots.training_curves, lambda: plots.training_curves({}), ("val_loss", "validation_data")),
     (plots.accuracies, lambda: plots.accuracies({}), ("empty", "interval")),
