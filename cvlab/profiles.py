@@ -107,7 +107,7 @@ class Profile:
 
     @property
     def per_class(self) -> dict[str, int]:
-        """Images per class by split, as `cvlab.data.load_pets` takes them."""
+        """Images per class by split."""
         return {
             "train": self.train_per_class,
             "validation": self.validation_per_class,
