@@ -1,8 +1,8 @@
 """Every figure of the course, in one style.
 
-Each function returns a `Figure` that shows itself when it is the last line of a cell, with a text
-for screen readers. The figures are opaque light cards, so they read the same on a light and a
-dark page, and they tell series apart by line style, marker or label as well as by color.
+Each function returns a `Figure` that is displayed when it is the last line of a cell, with a text
+for screen readers. The figures are opaque and light, so they read the same on a light and a dark
+page. Series differ by line style, marker or label as well as by color.
 """
 
 import io
@@ -22,15 +22,9 @@ from PIL import Image
 
 from cvlab.evaluation.measure import Interval
 
-# Okabe and Ito's colors, told apart with every common color blindness; black is the text's.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#d55e00",
-    "#cc79a7",
-    "#56b4e9",
-)
+# Okabe and Ito's colors, distinguishable with every common color blindness; black is for text.
+BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
+RED, PURPLE, SKY = "#d55e00", "#cc79a7", "#56b4e9"
 INK, MUTED, CARD = "#1c1c1e", "#6b6b70", "#fcfcfa"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
@@ -59,37 +53,38 @@ _STYLE: dict[Any, Any] = {
     "image.cmap": "viridis",
 }
 
-# Dots an inch. Readable on a projector, and a notebook of figures stays below 400 KB.
+# Dots per inch. Readable on a projector, and a notebook of figures stays below 400 KB.
 DPI = 88
 
 
 class Figure(matplotlib.figure.Figure):
-    """A Matplotlib figure that Jupyter shows once, and that says in words what it shows.
+    """A Matplotlib figure that Jupyter shows once, with a text alternative.
 
     Attributes:
-        alt: The sentence that a screen reader speaks, and that stands where no picture can.
-        photographic: Whether Jupyter gets it as JPEG, which takes a fifth of the room where a
-            figure is made of photos; PNG otherwise.
+        alt: What the figure shows, in one sentence, for screen readers and where no image can be
+            displayed.
+        photographic: Whether Jupyter gets it as JPEG, which is five times smaller for a figure made
+            of photos; PNG otherwise.
     """
 
     alt: str = ""
     photographic: bool = False
 
     def png(self) -> bytes:
-        """The figure as PNG bytes: the same figure gives the same bytes."""
+        """Return the figure as PNG bytes: the same figure gives the same bytes."""
         buffer = io.BytesIO()
         with Image.open(io.BytesIO(self._encoded("png", metadata={"Software": None}))) as image:
-            # 256 colors are enough for lines and text, and take a third of the room.
+            # 256 colors are enough for lines and text, and take a third of the space.
             drawn = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
             drawn.save(buffer, format="png", optimize=True)
         return buffer.getvalue()
 
     def jpeg(self) -> bytes:
-        """The figure as JPEG bytes: the same figure gives the same bytes."""
+        """Return the figure as JPEG bytes: the same figure gives the same bytes."""
         return self._encoded("jpeg", pil_kwargs={"quality": 88, "subsampling": 0})
 
     def svg(self) -> str:
-        """The figure as SVG text, sharp at any size, with its words as the title for readers."""
+        """Return the figure as SVG text, sharp at any size, with `alt` as its title."""
         buffer = io.StringIO()
         with style(), mpl.rc_context({"svg.hashsalt": "cvlab"}):
             self.savefig(buffer, format="svg", metadata={"Date": None, "Title": self.alt})
@@ -105,17 +100,15 @@ class Figure(matplotlib.figure.Figure):
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What Jupyter displays. Going through pyplot instead would show the figure twice."""
-        kind, encoded = (
-            ("image/jpeg", self.jpeg()) if self.photographic else ("image/png", self.png())
-        )
-        words = {"text/plain": f"[Figure: {self.alt}]"}
-        return {kind: encoded, **words}, {kind: {"alt": self.alt}}
+        """Return what Jupyter displays. With pyplot instead, the figure would be shown twice."""
+        kind = "image/jpeg" if self.photographic else "image/png"
+        encoded = self.jpeg() if self.photographic else self.png()
+        return {kind: encoded, "text/plain": f"[Figure: {self.alt}]"}, {kind: {"alt": self.alt}}
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The course's Matplotlib style, for as long as the block lasts."""
+    """Use the course's Matplotlib style for the duration of the block."""
     with mpl.rc_context(_STYLE):
         yield
 
@@ -123,7 +116,7 @@ def style() -> Iterator[None]:
 def figure(
     rows: int = 1, columns: int = 1, *, width: float = 7.5, height: float = 3.2, alt: str
 ) -> tuple[Figure, NDArray[Any]]:
-    """An empty figure in the course's style.
+    """Return an empty figure in the course's style.
 
     Args:
         rows: Rows of axes.
@@ -142,12 +135,25 @@ def figure(
     return fig, axes
 
 
-def _check_columns(columns: int) -> None:
+def _grid(
+    count: int, titles: Sequence[str], *, columns: int, size: float, title_height: float, alt: str
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its axes, one for each of some images, each under its title."""
+    if titles and len(titles) != count:
+        raise ValueError(f"{len(titles)} titles for {count} images: pass one for each, or none")
     if columns < 1:
-        raise ValueError(f"columns is {columns}: draw at least one in a row")
+        raise ValueError(f"columns is {columns}: pass at least one image per row")
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    height = rows * (size + (title_height if titles else 0.05))
+    fig, axes = figure(rows, columns, width=columns * size, height=height, alt=alt)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, title in zip(axes.flat, titles, strict=False):
+        ax.set_title(title, loc="center", fontsize=8)
+    return fig, list(axes.flat[:count])
 
 
-@style()
 def photos(
     images: ArrayLike,
     titles: Sequence[str] = (),
@@ -156,44 +162,31 @@ def photos(
     size: float = 1.25,
     alt: str = "",
 ) -> Figure:
-    """Pictures side by side, each under its title.
+    """Show images side by side, each under its title.
 
     Args:
-        images: Pictures in color, shape (N, H, W, 3), uint8 or floats from 0 to 1; or maps of any
-            range, shape (N, H, W), each drawn in gray from its own lowest to its highest value.
-        titles: One short line a picture, or none.
-        columns: Pictures in a row.
-        size: Inches a picture.
-        alt: See `figure`; by default the number of pictures and their titles.
+        images: Color images, shape (N, H, W, 3), uint8 or floats from 0 to 1; or maps of any range,
+            shape (N, H, W), each drawn in gray from its own lowest to its highest value.
+        titles: One short line per image, or none.
+        columns: Images per row.
+        size: Inches per image.
+        alt: See `figure`; by default the number of images and their titles.
 
     Raises:
-        ValueError: If there are no pictures, or titles for another number of them.
+        ValueError: If there are no images, the number of titles differs, or `columns` is not
+            positive.
     """
     stack = np.asarray(images)
     if stack.ndim not in (3, 4) or not len(stack):
         raise ValueError(
-            f"photos() takes a batch of pictures (N, H, W, 3) or (N, H, W), got shape "
-            f"{stack.shape}: write images[None] for a single picture"
+            f"photos() takes a batch of images (N, H, W, 3) or (N, H, W), got shape "
+            f"{stack.shape}: write images[None] for a single image"
         )
-    if titles and len(titles) != len(stack):
-        raise ValueError(f"{len(titles)} titles for {len(stack)} pictures: give one each, or none")
-    _check_columns(columns)
-    columns = min(columns, len(stack))
-    rows = -(-len(stack) // columns)
-    fig, axes = figure(
-        rows,
-        columns,
-        width=columns * size,
-        height=rows * (size + (0.25 if titles else 0.05)),
-        alt=alt or f"{len(stack)} pictures" + (f": {', '.join(titles)}" if titles else ""),
-    )
+    alt = alt or f"{len(stack)} pictures" + (f": {', '.join(titles)}" if titles else "")
+    fig, axes = _grid(len(stack), titles, columns=columns, size=size, title_height=0.25, alt=alt)
     fig.photographic = True
-    for index, ax in enumerate(axes.flat):
-        ax.set_axis_off()
-        if index < len(stack):
-            ax.imshow(stack[index], interpolation="nearest", cmap="gray")
-            if titles:
-                ax.set_title(titles[index], loc="center", fontsize=8)
+    for ax, image in zip(axes, stack, strict=True):
+        ax.imshow(image, interpolation="nearest", cmap="gray")
     return fig
 
 
@@ -204,11 +197,11 @@ def training_curves(
     overfits_at: int | None = None,
     title: str = "",
 ) -> Figure:
-    """Accuracy and loss against the epoch, training dashed with dots, validation solid.
+    """Plot accuracy and loss against the epoch, training dashed with dots, validation solid.
 
     Args:
         history: `History.history`: `accuracy`, `loss`, and both with the prefix `val_`.
-        overfits_at: Epoch (from 1) to mark as the one where overfitting sets in.
+        overfits_at: Epoch (from 1) to mark as the one where overfitting begins.
         title: Figure title.
 
     Raises:
@@ -218,7 +211,7 @@ def training_curves(
     if missing := [name for name in curves if not len(history.get(name, ()))]:
         raise ValueError(
             f"history lacks {', '.join(missing)}: pass fit(..., validation_data=...).history of a "
-            f"model that was compiled with metrics=['accuracy']"
+            "model that was compiled with metrics=['accuracy']"
         )
     epochs = np.arange(1, len(history["loss"]) + 1)
     last = f"{history['val_accuracy'][-1]:.0%}"
@@ -246,16 +239,16 @@ def accuracies(
     chance: float | None = 0.5,
     xlabel: str = "test accuracy",
 ) -> Figure:
-    """Measured accuracies with their intervals, one row each, the lecture's figure beside.
+    """Plot measured accuracies with their intervals, one row each, and the lecture's figures.
 
     Args:
         measured: Interval by label, drawn from top to bottom; shares from 0 to 1.
         lecture: The lecture's figure for some of the labels, as shares.
-        chance: Accuracy of guessing, drawn as a line; None for no line.
+        chance: Accuracy at chance level, drawn as a line; None for no line.
         xlabel: Label of the axis.
 
     Raises:
-        ValueError: If there is nothing to draw, or a figure without its interval.
+        ValueError: If there is nothing to draw, or a row is not an interval.
     """
     bare = [label for label, interval in measured.items() if not isinstance(interval, Interval)]
     if bare or not measured:
@@ -278,7 +271,7 @@ def accuracies(
         ax.axvline(chance, color=MUTED, ls=":", label="guessing")
     ax.set_yticks(range(len(measured)), list(measured))
     ax.set_ylim(len(measured) - 0.4, -0.6)
-    # A single narrow interval must not fill the whole width as if it were a large difference.
+    # A single narrow interval must not fill the whole width like a large difference.
     left, right = ax.get_xlim()
     room = max(0.0, 0.2 - (right - left)) / 2
     beyond = max(0.0, right + room - max(1.0, right))  # nothing lies beyond 100 %
@@ -291,11 +284,11 @@ def accuracies(
 
 
 def lines(ax: Axes, x: Sequence[float], series: Mapping[str, Sequence[float | Interval]]) -> None:
-    """Draw one line for each series, told apart by color, dash and marker.
+    """Draw one line per series; lines differ by color, dash and marker.
 
     Args:
-        ax: Where to draw; labels and scales are the caller's.
-        x: Positions the series share.
+        ax: Where to draw; the caller sets labels and scales.
+        x: Positions that the series share.
         series: Values by label, one for each position. An `Interval` gets its bounds as a bar.
     """
     for number, (label, values) in enumerate(series.items()):
@@ -321,11 +314,11 @@ def truth_table(
     marked: Sequence[str] = (),
     alt: str,
 ) -> Figure:
-    """Words in a grid: one row a case, one column a question, some words white on blue.
+    """Draw words in a grid: one row per case, one column per question, some words white on blue.
 
     Args:
         cells: Words by column, by row.
-        marked: Words to set apart.
+        marked: Words to highlight.
         alt: See `figure`; the words themselves are added to it.
 
     Raises:
@@ -345,11 +338,9 @@ def truth_table(
     ax: Axes = axes[0, 0]
     for row, answers in enumerate(cells.values()):
         for column, word in enumerate(answers.values()):
+            face, ink = (BLUE, CARD) if word in marked else ("white", INK)
             x, y = [column, column + 1, column + 1, column], [row, row, row + 1, row + 1]
-            dark = word in marked
-            face = BLUE if dark else "white"
             ax.fill(x, y, facecolor=face, edgecolor=MUTED, lw=0.8, clip_on=False)
-            ink = CARD if dark else INK
             ax.text(column + 0.5, row + 0.5, word, ha="center", va="center", fontsize=9, color=ink)
     ax.set(xlim=(0, len(columns)), ylim=(len(cells), 0))
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
@@ -367,38 +358,27 @@ def matrices(
     size: float = 1.3,
     alt: str,
 ) -> Figure:
-    """Small matrices of signed numbers side by side: blue below zero, white at it, red above.
+    """Show small matrices side by side: blue below zero, white at zero, red above.
 
-    Where the cells are wide enough, each also carries its number.
+    If the cells are wide enough, each also shows its number.
 
     Args:
         arrays: Matrices, each of shape (H, W).
-        titles: One short line a matrix, or none.
-        size: Inches a matrix.
+        titles: One short line per matrix, or none.
+        size: Inches per matrix.
         alt: See `figure`.
 
     Raises:
-        ValueError: If there are no matrices, or titles for another number of them.
+        ValueError: If there are no matrices, or the number of titles differs.
     """
     stack = [np.asarray(array, dtype=np.float64) for array in arrays]
     if not stack:
         raise ValueError("matrices() got no arrays: pass at least one of shape (H, W)")
-    if titles and len(titles) != len(stack):
-        raise ValueError(f"{len(titles)} titles for {len(stack)} matrices: give one each, or none")
-    columns = min(6, len(stack))
-    rows = -(-len(stack) // columns)
-    height = rows * (size + (0.3 if titles else 0.05))
-    fig, axes = figure(rows, columns, width=columns * size, height=height, alt=alt)
-    for index, ax in enumerate(axes.flat):
-        ax.set_axis_off()
-        if index >= len(stack):
-            continue
-        matrix = stack[index]
+    fig, axes = _grid(len(stack), titles, columns=6, size=size, title_height=0.3, alt=alt)
+    for ax, matrix in zip(axes, stack, strict=True):
         most = np.abs(matrix).max() or 1.0
         ax.imshow(matrix, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
-        if titles:
-            ax.set_title(titles[index], loc="center", fontsize=8)
-        if size / matrix.shape[1] >= 0.4:  # inches that a number takes
+        if size / matrix.shape[1] >= 0.4:  # inches that a number needs
             for (row, column), value in np.ndenumerate(matrix):
                 ink = CARD if abs(value) > 0.6 * most else INK
                 text = f"{round(value, 2) + 0:g}"  # + 0 turns -0.0 into 0.0
@@ -409,26 +389,27 @@ def matrices(
 def cubes(
     chosen: Mapping[str, NDArray[np.bool_]], *, axes: tuple[str, str, str], alt: str
 ) -> Figure:
-    """Boxes of cells seen from the front, the upper side and the right, some of them dark.
+    """Draw boxes of cells, seen from the front, above and the right, with some cells dark.
 
     Args:
         chosen: By title, which cells are dark; booleans of shape (deep, wide, high). Cell
-            (0, -1, -1) is the corner nearest to the reader.
+            (0, -1, -1) is the corner nearest to the viewer.
         axes: Names of the axes: along the width, into the depth, up the height.
         alt: See `figure`.
     """
     fig, panels = figure(1, len(chosen), width=max(1.9 * len(chosen), 2.8), height=2, alt=alt)
-    slant = np.array([0.45, 0.4])  # one cell into the depth, in cells on the page
+    # One cell to the right, upward and into the depth, on the page.
+    right, up, inward = np.array([[1.0, 0.0], [0.0, 1.0], [0.45, 0.4]])
     for ax, (title, cells) in zip(panels[0], chosen.items(), strict=True):
         deep, wide, high = cells.shape
-        up, right = np.array([0.0, 1.0]), np.array([1.0, 0.0])
-        faces = [(np.array([c, h]), right, up, cells[0, c, h]) for c, h in np.ndindex(wide, high)]
+        # Corner, edges and darkness of each face: front, top, right.
+        faces = [(c * right + h * up, right, up, cells[0, c, h]) for c, h in np.ndindex(wide, high)]
         faces += [
-            (np.array([c, high]) + n * slant, right, slant, cells[n, c, -1])
+            (c * right + high * up + n * inward, right, inward, cells[n, c, -1])
             for n, c in np.ndindex(deep, wide)
         ]
         faces += [
-            (np.array([wide, h]) + n * slant, slant, up, cells[n, -1, h])
+            (wide * right + h * up + n * inward, inward, up, cells[n, -1, h])
             for n, h in np.ndindex(deep, high)
         ]
         for corner, one, other, dark in faces:
@@ -437,7 +418,7 @@ def cubes(
         ax.set_title(title, loc="center")
         ax.text(wide / 2, -0.3, axes[0], ha="center", va="top", fontsize=8)
         ax.text(-0.3, high / 2, axes[2], ha="right", va="center", rotation=90, fontsize=8)
-        middle = np.array([wide, 0]) + deep / 2 * slant + [0.25, -0.25]
+        middle = wide * right + deep / 2 * inward + [0.25, -0.25]
         ax.text(*middle, axes[1], rotation=42, ha="left", va="center", fontsize=8)
         ax.set_axis_off()
         ax.set_aspect("equal")
@@ -446,27 +427,29 @@ def cubes(
 
 @style()
 def feature_maps(
-    maps: Mapping[str, NDArray[Any]], *, channels: int = 8, picture: int = 0, size: float = 1.0
+    maps: Mapping[str, NDArray[Any]], *, channels: int = 8, image: int = 0, size: float = 1.0
 ) -> Figure:
-    """Feature maps of one picture, one row a layer, from the first layer to the last.
+    """Show the feature maps of one image, one row per layer, from the first layer to the last.
 
-    Each row shows the channels that vary most over the picture, the most varied first, each from
-    its own darkest to its brightest value; a channel with one value all over is black. The label
-    gives the layer, the shape of its feature map and how many of its channels show nothing.
+    Each row shows the channels with the highest standard deviation over the image, the highest
+    first, each from its own lowest value (black) to its highest (white); a constant channel is
+    black. The label gives the layer, the shape of its feature map and the number of constant
+    channels.
 
     Args:
-        maps: Feature maps (N, h, w, C) by the layer's name, as from `cvlab.evaluation.explain.feature_maps`.
-        channels: Channels in a row.
-        picture: Which picture of the batch.
-        size: Inches a channel.
+        maps: Feature maps (N, h, w, C) by layer name, from
+            `cvlab.evaluation.explain.feature_maps`.
+        channels: Channels per row.
+        image: Which image of the batch.
+        size: Inches per channel.
 
     Raises:
         ValueError: If there are no maps.
     """
     if not maps:
         raise ValueError("feature_maps() got no maps: name at least one layer")
-    shapes = {name: batch.shape[1:] for name, batch in maps.items()}
-    alt = "; ".join(f"{name} {h} × {w} × {c}" for name, (h, w, c) in shapes.items())
+    shapes = {name: " × ".join(map(str, batch.shape[1:])) for name, batch in maps.items()}
+    alt = "; ".join(f"{name} {shape}" for name, shape in shapes.items())
     fig, axes = figure(
         len(maps),
         channels + 1,
@@ -475,15 +458,14 @@ def feature_maps(
         alt=f"Feature maps of one picture by depth: {alt}",
     )
     for row, (name, batch) in zip(axes, maps.items(), strict=True):
-        spread = np.ptp(batch[picture], axis=(0, 1))
-        strongest = np.argsort(-batch[picture].std(axis=(0, 1)), kind="stable")
-        height, width, count = shapes[name]
+        constant = np.sum(np.ptp(batch[image], axis=(0, 1)) == 0)
+        strongest = np.argsort(-batch[image].std(axis=(0, 1)), kind="stable")
         for ax in row:
             ax.set_axis_off()
-        label = f"{name}\n{height} × {width} × {count}\n{np.sum(spread == 0)} show nothing"
+        label = f"{name}\n{shapes[name]}\n{constant} show nothing"
         row[0].text(1, 0.5, label, ha="right", va="center", fontsize=8, transform=row[0].transAxes)
         for ax, channel in zip(row[1:], strongest[:channels], strict=False):
-            ax.imshow(batch[picture, ..., channel], interpolation="nearest", cmap="gray")
+            ax.imshow(batch[image, ..., channel], interpolation="nearest", cmap="gray")
     return fig
 
 
@@ -494,55 +476,26 @@ def diagram(
     *,
     filled: Collection[str] = (),
 ) -> tuple[float, int]:
-    """Draw boxes from top to bottom, each below all it takes from, and the arrows between them.
+    """Draw boxes from top to bottom, each below its inputs, and the arrows between them.
 
     Args:
-        ax: Where to draw; it becomes as wide and high as there are boxes.
-        boxes: Text by name, in an order in which each box comes after those it takes from.
+        ax: Where to draw; its limits are set to fit the boxes.
+        boxes: Text by name, in an order in which each box comes after its inputs.
         arrows: Pairs of names, from and to.
         filled: Names of the boxes to fill.
 
     Returns:
-        How many boxes the drawing is wide and high, to size the figure by: boxes of 1.6 x 0.6
-        inches hold two lines of text.
+        How many boxes wide and high the drawing is, for the size of the figure: a box of 1.6 x 0.6
+        inches holds two lines of text.
 
     Raises:
-        ValueError: If an arrow leads from or to a box that is not there, or upward in `boxes`.
+        ValueError: If an arrow starts or ends at a box that does not exist, or leads upward in
+            `boxes`.
     """
-    order = {name: number for number, name in enumerate(boxes)}
-    for start, end in arrows:
-        if start not in order or end not in order or order[start] >= order[end]:
-            raise ValueError(
-                f"no box {start!r} with a box {end!r} after it: list the boxes in the order in "
-                "which the arrows lead"
-            )
-    row: dict[str, int] = {}
-    for name in boxes:
-        row[name] = 1 + max((row[start] for start, end in arrows if end == name), default=-1)
-    # An arrow over several rows gets a place in each of them, so that it passes beside the boxes.
-    paths = {
-        (start, end): [start, *(f"{start}>{end}>{k}" for k in range(row[start] + 1, row[end])), end]
-        for start, end in dict.fromkeys(arrows)
-    }
-    above: dict[str, list[str]] = {name: [] for name in boxes}
-    for path in paths.values():
-        for upper, lower in pairwise(path):
-            above.setdefault(lower, []).append(upper)
-            row[lower] = row[upper] + 1 if lower not in boxes else row[lower]
-    x: dict[str, float] = {}
-    for level in range(max(row.values()) + 1):
-        places = [name for name in above if row[name] == level]
-        wish = {name: float(np.mean([x[up] for up in above[name]] or [0])) for name in places}
-        places.sort(key=lambda name: wish[name])
-        # Side by side in the order of their wishes, at least one apart, centered on them.
-        at = np.array([wish[name] for name in places])
-        for k in range(1, len(at)):
-            at[k] = max(at[k], at[k - 1] + 1)
-        at += np.mean(list(wish.values())) - at.mean()
-        x.update(zip(places, at.tolist(), strict=True))
+    x, row, paths = _layout(boxes, arrows)
     half = 0.28  # of a box's height; rows are one apart
     look = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "snap": False}
-    for path in paths.values():
+    for path in paths:
         corners = [(x[name], side - row[name]) for name in path for side in (half, -half)]
         *rest, tail, tip = corners[1:-1]
         ax.plot(*zip(*rest, tail, strict=True), color=MUTED, lw=1, snap=False)
@@ -559,7 +512,46 @@ def diagram(
         ax.add_patch(box)
         ax.text(x[name], -row[name], text, ha="center", va="center", fontsize=8)
     left, right, lowest = min(x.values()), max(x.values()), max(row.values())
-    ax.set_xlim(left - 0.55, right + 0.55)
-    ax.set_ylim(-lowest - 0.45, 0.45)
+    ax.set(xlim=(left - 0.55, right + 0.55), ylim=(-lowest - 0.45, 0.45))
     ax.set_axis_off()
     return right - left + 1.1, lowest + 1
+
+
+def _layout(
+    boxes: Mapping[str, str], arrows: Sequence[tuple[str, str]]
+) -> tuple[dict[str, float], dict[str, int], list[list[str]]]:
+    """Place boxes and arrows: horizontal position and row by name, and the names on each arrow."""
+    names = list(boxes)
+    for start, end in arrows:
+        if start not in boxes or end not in names[names.index(start) + 1 :]:
+            raise ValueError(
+                f"no box {start!r} with a box {end!r} after it: list the boxes in the order in "
+                "which the arrows lead"
+            )
+    row: dict[str, int] = {}
+    for name in boxes:
+        row[name] = 1 + max((row[start] for start, end in arrows if end == name), default=-1)
+    # An arrow over several rows gets a place in each of them, so that it runs beside the boxes.
+    paths, above = [], {name: list[str]() for name in boxes}
+    for start, end in dict.fromkeys(arrows):
+        between = {f"{start}>{end}>{k}": k for k in range(row[start] + 1, row[end])}
+        row.update(between)
+        paths.append([start, *between, end])
+        for upper, lower in pairwise(paths[-1]):
+            above.setdefault(lower, []).append(upper)
+    x: dict[str, float] = {}
+    for level in range(max(row.values()) + 1):
+        # Each name belongs below the mean of its inputs; in that order, side by side, at least one
+        # apart, and centered on these means.
+        means = {
+            name: float(np.mean([x[upper] for upper in inputs] or [0]))
+            for name, inputs in above.items()
+            if row[name] == level
+        }
+        places = sorted(means, key=lambda name: means[name])
+        at = np.array([means[name] for name in places])
+        for k in range(1, len(at)):
+            at[k] = max(at[k], at[k - 1] + 1)
+        at += np.mean(list(means.values())) - at.mean()
+        x.update(zip(places, at.tolist(), strict=True))
+    return x, row, paths

@@ -99,7 +99,7 @@ def test_photos_places_each_picture() -> None:
     [
         (np.zeros((8, 8)), (), r"images\[None\]"),
         (np.zeros((0, 8, 8, 3)), (), "got shape"),
-        (np.zeros((2, 8, 8, 3)), ("one",), "1 titles for 2 pictures"),
+        (np.zeros((2, 8, 8, 3)), ("one",), "1 titles for 2 images"),
     ],
 )
 def test_photos_explains_bad_input(

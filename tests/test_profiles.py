@@ -41,7 +41,7 @@ def test_unknown_profile_lists_the_known_ones() -> None:
 
 def test_importing_cvlab_imports_no_deep_learning_library() -> None:
     code = (
-        "import sys, cvlab, cvlab.profiles, cvlab.evaluation.measure, cvlab.plots, cvlab.data.loading\n"
+        "import sys, cvlab.profiles, cvlab.evaluation.measure, cvlab.plots, cvlab.data.loading\n"
         "print([name for name in ('keras', 'tensorflow', 'jax', 'torch') if name in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,8 +1,8 @@
-"""How sure a measured figure is: intervals, paired tests, and where overfitting starts.
+"""The uncertainty of measured figures: intervals, paired tests, and where overfitting starts.
 
 The lecture reports the best validation accuracy of a single run. Here every accuracy comes with
-an interval and every claimed difference with a test. No Keras: the functions take counts, arrays
-of right and wrong, or the lists in `History.history`.
+an interval and every claimed difference with a test. The module does not need Keras: its functions
+take counts, arrays of right and wrong, or the lists in `History.history`.
 """
 
 from collections.abc import Sequence
@@ -24,18 +24,18 @@ class Interval:
     high: float
 
     def __contains__(self, figure: float) -> bool:
-        """Whether `figure` lies between the bounds, both included."""
+        """Return whether `figure` lies between the bounds, both included."""
         return self.low <= figure <= self.high
 
     def percent(self, digits: int = 1) -> str:
-        """The estimate of a share as text, for example `71.7 % (68.8 to 74.4 %)`."""
+        """Return the estimate of a share as text, for example `71.7 % (68.8 to 74.4 %)`."""
         return (
             f"{100 * self.value:.{digits}f} % "
             f"({100 * self.low:.{digits}f} to {100 * self.high:.{digits}f} %)"
         )
 
     def points(self, digits: int = 1) -> str:
-        """The difference of two shares as text, for example `-0.8 points (-1.7 to 0.1)`."""
+        """Return a difference of two shares as text, for example `-0.8 points (-1.7 to 0.1)`."""
         return (
             f"{100 * self.value:.{digits}f} points "
             f"({100 * self.low:.{digits}f} to {100 * self.high:.{digits}f})"
@@ -43,11 +43,11 @@ class Interval:
 
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Interval:
-    """Interval of an accuracy of `correct` out of `total` independent predictions.
+    """Return the interval of an accuracy of `correct` out of `total` independent predictions.
 
-    Wilson's score interval, which keeps its promise near 0 and 1 where the usual "plus or minus
-    1.96 standard errors" does not. It covers the luck of drawing the test pictures, not the luck
-    of the network's initialisation: for that, train several seeds and use `mean_interval`.
+    This is Wilson's score interval. Its coverage is right near 0 and 1 too, where that of the usual
+    "plus or minus 1.96 standard errors" is not. It covers the random choice of the test images, not
+    the random initialization of the network: for that, train several seeds and use `mean_interval`.
 
     Args:
         correct: Right predictions, between 0 and `total`.
@@ -55,7 +55,7 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Inter
         confidence: Share of such intervals that contain the true accuracy.
 
     Raises:
-        ValueError: If the counts cannot be, or `confidence` is not between 0 and 1.
+        ValueError: If the counts are impossible, or `confidence` is not between 0 and 1.
 
     Source:
         E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
@@ -63,25 +63,27 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Inter
     """
     if total < 1 or not 0 <= correct <= total:
         raise ValueError(
-            f"{correct} right out of {total} is no accuracy: pass 0 <= correct <= total, total >= 1"
+            f"{correct} right out of {total} is not an accuracy: pass 0 <= correct <= total and "
+            "total >= 1"
         )
-    z = _normal_quantile(confidence)
+    _check_confidence(confidence)
+    z = float(special.ndtri((1 + confidence) / 2))  # quantile of the normal distribution
     share = correct / total
     center = (share + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z / (1 + z**2 / total) * sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
-    # Rounding may push a bound a hair past the estimate it encloses.
+    # Rounding may push a bound slightly past the estimate that it encloses.
     return Interval(share, max(0.0, min(center - half, share)), min(1.0, max(center + half, share)))
 
 
 def accuracy(predicted: ArrayLike, labels: ArrayLike) -> Interval:
-    """Share of `predicted` classes equal to `labels`, with its Wilson interval.
+    """Return the share of `predicted` classes equal to `labels`, with its Wilson interval.
 
     Args:
         predicted: Classes of any integer or boolean dtype, shape (N,) or (N, 1).
         labels: True classes, shape (N,) or (N, 1).
 
     Raises:
-        ValueError: If the two differ in length, or hold something else than classes.
+        ValueError: If the two differ in length, or hold values that are not classes.
     """
     _same_length(predicted, labels)
     hits = _classes("predicted", predicted) == _classes("labels", labels)
@@ -89,15 +91,15 @@ def accuracy(predicted: ArrayLike, labels: ArrayLike) -> Interval:
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Mean over seeds, or other independent values, with Student's t interval.
+    """Return the mean over seeds, or other independent values, with Student's t interval.
 
     Args:
-        values: One figure a seed, or one a picture, at least two.
+        values: One figure per seed, or one per image, at least two.
         confidence: Share of such intervals that contain the true mean.
 
     Raises:
-        ValueError: If there are fewer than two values (one run has no spread), one of them is no
-            finite number, or `confidence` is not between 0 and 1.
+        ValueError: If there are fewer than two values (one run has no spread), one of them is not
+            finite, or `confidence` is not between 0 and 1.
     """
     _check_confidence(confidence)
     _check_finite("values", values)
@@ -114,11 +116,11 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two models on the same test pictures.
+    """Two models on the same test images.
 
     Attributes:
-        only_first: Pictures that only the first model got right.
-        only_second: Pictures that only the second model got right.
+        only_first: Images that only the first model got right.
+        only_second: Images that only the second model got right.
         p_value: Probability of a split at least as uneven if both models were equally good.
     """
 
@@ -131,21 +133,21 @@ class PairedTest:
         """`first`, `second`, or `neither` when the p-value is 0.05 or more."""
         if self.p_value >= 0.05:
             return "neither"
-        return "first" if self.only_first > self.only_second else "second"
+        return max((self.only_first, "first"), (self.only_second, "second"))[1]
 
 
 def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> PairedTest:
-    """Exact McNemar test of two models on the same pictures.
+    """Run the exact McNemar test of two models on the same images.
 
-    Pictures that both get right, or both wrong, say nothing about which is better; of the others
-    each model should win half if they were equally good.
+    Images that both get right, or both wrong, say nothing about which model is better; of the
+    others each model is expected to win half if both are equally good.
 
     Args:
         first_right: Whether the first model was right, booleans of shape (N,).
-        second_right: The same for the second model, same pictures in the same order.
+        second_right: The same for the second model, same images in the same order.
 
     Raises:
-        ValueError: If the two differ in length, or hold something else than right and wrong.
+        ValueError: If the two differ in length, or hold other values than right and wrong.
 
     Source:
         Q. McNemar, Psychometrika 12 (1947); the exact binomial form.
@@ -155,7 +157,7 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> PairedTest:
     only_first = int((first & ~second).sum())
     only_second = int((second & ~first).sum())
     discordant = only_first + only_second
-    # The exact binomial test: both tails of as many throws of a coin. They overlap in the middle.
+    # The exact binomial test: both tails of as many tosses of a fair coin. They overlap at a tie.
     one_tail = float(special.bdtr(min(only_first, only_second), discordant, 0.5))
     return PairedTest(only_first, only_second, min(1.0, 2 * one_tail))
 
@@ -163,21 +165,20 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> PairedTest:
 def overfitting_epoch(
     val_loss: Sequence[float], *, window: int = 3, rise: float = 0.05
 ) -> int | None:
-    """The epoch (from 1) after which the validation loss only got worse.
+    """Return the epoch (from 1) after which the validation loss only got worse.
 
-    The validation loss is smoothed by a centred mean over `window` epochs, because a single epoch
+    The validation loss is smoothed by a centered mean over `window` epochs, because a single epoch
     is noisy. Overfitting has set in if the smoothed loss ends at least `rise` (as a fraction)
-    above its lowest point; the epoch of that lowest point is returned, and None if the loss is
-    still at or near its lowest.
+    above its lowest point; then the epoch of that lowest point is returned, and None otherwise.
 
     Args:
-        val_loss: `History.history["val_loss"]`, one value an epoch.
+        val_loss: `History.history["val_loss"]`, one value per epoch.
         window: Odd number of epochs to average.
         rise: How far above the minimum the end must lie, relative to the minimum.
 
     Raises:
-        ValueError: If `val_loss` is empty or holds something that is no finite number, or `window`
-            is even or not positive.
+        ValueError: If `val_loss` is empty or holds a value that is not finite, or `window` is even
+            or not positive.
     """
     if not len(val_loss):
         raise ValueError("val_loss is empty: fit the model with validation_data first")
@@ -190,10 +191,10 @@ def overfitting_epoch(
 
 
 def smooth(values: Sequence[float], window: int = 3) -> NDArray[np.float64]:
-    """Centred moving mean of the same length; at both ends over the values there are.
+    """Return the centered moving mean, of the same length; at the ends over the values there are.
 
     Args:
-        values: One figure an epoch.
+        values: One figure per epoch.
         window: Odd number of epochs to average.
 
     Raises:
@@ -209,11 +210,6 @@ def smooth(values: Sequence[float], window: int = 3) -> NDArray[np.float64]:
     )
 
 
-def _normal_quantile(confidence: float) -> float:
-    _check_confidence(confidence)
-    return float(special.ndtri((1 + confidence) / 2))
-
-
 def _check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}: 0.95 is usual")
@@ -223,8 +219,8 @@ def _check_finite(name: str, values: Sequence[float]) -> None:
     for place, value in enumerate(values, 1):
         if not np.isfinite(value):
             raise ValueError(
-                f"{name} holds {value} as its number {place}: the training that gave it has come "
-                "to grief, lower its learning rate and train again"
+                f"{name} holds {value} at position {place}: the training diverged; lower its "
+                "learning rate and train again"
             )
 
 
@@ -235,8 +231,8 @@ def _classes(name: str, values: ArrayLike) -> NDArray[Any]:
         between = classes[classes != np.round(classes)]
         if between.size:
             raise ValueError(
-                f"{name} holds {between[0]:g}, which is no class: make classes of probabilities "
-                "first, for two classes (p > 0.5).astype(int)"
+                f"{name} holds {between[0]:g}, which is not a class: turn probabilities into "
+                "classes first, for two classes (p > 0.5).astype(int)"
             )
     return classes
 
@@ -246,7 +242,7 @@ def _right(name: str, values: ArrayLike) -> NDArray[np.bool_]:
     others = right[(right != 0) & (right != 1)]
     if others.size:
         raise ValueError(
-            f"{name} holds {others[0]}: pass whether each picture was right, predicted == labels"
+            f"{name} holds {others[0]}: pass whether each image was right, predicted == labels"
         )
     return right.astype(bool)
 
@@ -255,5 +251,5 @@ def _same_length(first: ArrayLike, second: ArrayLike) -> None:
     if np.size(first) != np.size(second):
         raise ValueError(
             f"{np.size(first)} values against {np.size(second)}: "
-            "both must belong to the same pictures in the same order"
+            "both must belong to the same images in the same order"
         )

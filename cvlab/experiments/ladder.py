@@ -212,7 +212,7 @@ def train_on_base(
     epochs = profile.tuning_epochs
     steps = epochs * math.ceil(len(pets.train) / profile.transfer_batch_size)
     rate, schedule = profile.tuning_learning_rate, profile.tuning_schedule
-    compile_binary(tuned, transfer.small_steps(rate, steps, schedule=schedule))
+    compile_binary(tuned, transfer.fine_tuning_optimizer(rate, steps, schedule=schedule))
     yield RUNGS[5], run(tuned, maps, views=views, epochs=epochs, start=start)
 
 

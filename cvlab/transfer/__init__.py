@@ -3,6 +3,9 @@
 What is frozen runs once per image and is kept on disk; only what trains runs in every epoch.
 """
 
-from cvlab.transfer.heads import Views, dense_head, last_block, pooled_head, small_steps, split
+from cvlab.transfer.boundary import last_block, split
+from cvlab.transfer.heads import dense_head, pooled_head
+from cvlab.transfer.schedule import fine_tuning_optimizer
+from cvlab.transfer.views import Views
 
-__all__ = ["Views", "dense_head", "last_block", "pooled_head", "small_steps", "split"]
+__all__ = ["Views", "dense_head", "fine_tuning_optimizer", "last_block", "pooled_head", "split"]

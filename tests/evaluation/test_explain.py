@@ -279,7 +279,7 @@ def test_figure_of_feature_maps_by_depth() -> None:
     deep[1, ..., 2] = np.arange(12).reshape(3, 4)
     deep[1, ..., 4] = 2 * deep[1, ..., 2]
     deep[1, ..., 0] = 7
-    fig = plots.feature_maps({"deep": deep, "deeper": deep[..., :1]}, channels=2, picture=1)
+    fig = plots.feature_maps({"deep": deep, "deeper": deep[..., :1]}, channels=2, image=1)
     shown = [np.asarray(ax.images[0].get_array()) for ax in fig.axes if ax.images]
     for picture, channel in zip(shown, (4, 2, 0), strict=True):  # the most varied first
         np.testing.assert_array_equal(picture, deep[1, ..., channel])
@@ -506,17 +506,17 @@ def test_bad_requests_are_explained(images: np.ndarray) -> None:
         (lambda: filters(model, "third"), "it has .*first, pool, second"),
         (lambda: filters(model, "pool"), "has no filters.*first, second"),
         (lambda: filters(keras.Sequential([layers.Conv2D(3, 3)])), "has no weights yet"),
-        (lambda: cell_centers(joined, "joined", (10, 12)), "no plain chain"),
+        (lambda: cell_centers(joined, "joined", (10, 12)), "not a plain chain"),
         (lambda: overlay(images[0], np.zeros((2, 2)), ([1.0], [1.0])), "centers of shape"),
-        (lambda: filters(dense), "no Conv2D or the like"),
+        (lambda: filters(dense), "no Conv2D or similar"),
         (lambda: feature_maps(twice, images), "shared runs more than once"),
         (lambda: grad_cam(model, images, "output"), "not a feature map"),
         (lambda: grad_cam(twice, images), "more than once"),
         (lambda: grad_cam(tanh, images), "ends in tanh"),
-        (lambda: grad_cam(model, images[:0]), "0 pictures"),
-        (lambda: grad_cam(model, images, batch_size=0), "at least one at a time"),
-        (lambda: grad_cam(model, images, target=[0, 1, 1]), "one for each picture"),
-        (lambda: grad_cam(model, images, target=[0, 1, 1], batch_size=3), "for 4 pictures"),
+        (lambda: grad_cam(model, images[:0]), "0 images"),
+        (lambda: grad_cam(model, images, batch_size=0), "batch_size of at least 1"),
+        (lambda: grad_cam(model, images, target=[0, 1, 1]), "one for each image"),
+        (lambda: grad_cam(model, images, target=[0, 1, 1], batch_size=3), "for 4 images"),
         (lambda: grad_cam(model, images, target=2), "classes are 0 to 1"),
         (lambda: grad_cam(model, images, target=-1), "classes are 0 to 1"),
         (lambda: grad_cam(keras.Sequential(model.layers[:4]), images), "needs a classifier"),

@@ -34,7 +34,7 @@ def test_intervals_as_text() -> None:
 
 @pytest.mark.parametrize(("correct", "total"), [(1, 0), (-1, 5), (6, 5)])
 def test_wilson_refuses_impossible_counts(correct: int, total: int) -> None:
-    with pytest.raises(ValueError, match="no accuracy"):
+    with pytest.raises(ValueError, match="not an accuracy"):
         measure.wilson_interval(correct, total)
 
 
@@ -80,6 +80,15 @@ def test_mean_interval_equals_scipy(values: list[float]) -> None:
     assert (ours.low, ours.high) == pytest.approx((reference.low, reference.high))
 
 
+def test_accuracy_takes_classes_and_refuses_probabilities() -> None:
+    """Compared with labels, nearly every probability would count as wrong."""
+    for labels in (np.array([0, 1, 1]), np.array([False, True, True]), np.array([0.0, 1.0, 1.0])):
+        assert measure.accuracy([0, 1, 0], labels) == measure.wilson_interval(2, 3)
+    assert measure.accuracy(["cat", "dog"], ["cat", "cat"]) == measure.wilson_interval(1, 2)
+    with pytest.raises(ValueError, match=r"predicted holds 0\.3, which is not a class"):
+        measure.accuracy([0.3, 0.8], [0, 1])
+
+
 def test_mean_interval_needs_two_seeds() -> None:
     with pytest.raises(ValueError, match="at least 2 runs, got 1"):
         measure.mean_interval([0.9])
@@ -107,6 +116,12 @@ def test_mcnemar_equals_scipy_for_every_split() -> None:
 def test_mcnemar_says_neither_for_equal_models() -> None:
     result = measure.mcnemar([True, False], [True, False])
     assert (result.p_value, result.better) == (1.0, "neither")
+
+
+def test_the_better_model_is_the_one_that_wins_more_images() -> None:
+    assert measure.PairedTest(9, 1, 0.049).better == "first"
+    assert measure.PairedTest(2, 10, 0.049).better == "second"  # by number, not by first digit
+    assert measure.PairedTest(9, 1, 0.05).better == "neither"
 
 
 def test_mcnemar_false_alarms_stay_below_five_percent() -> None:
@@ -149,3 +164,18 @@ def test_overfitting_epoch_explains_bad_input(loss: list[float], window: int, me
 def test_smooth_equals_convolution_inside(values: list[float]) -> None:
     inside = np.convolve(values, np.ones(3) / 3, mode="valid")
     assert measure.smooth(values)[1:-1] == pytest.approx(inside, abs=1e-9)
+
+
+def test_smooth_over_one_epoch_changes_nothing() -> None:
+    np.testing.assert_array_equal(measure.smooth([3.0, 1.0, 2.0], window=1), [3.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize("window", [0, -1, -3, 2])
+def test_smooth_refuses_a_window_without_a_center(window: int) -> None:
+    with pytest.raises(ValueError, match=f"positive odd number of epochs, got {window}"):
+        measure.smooth([1.0, 2.0], window)
+
+
+def test_a_diverged_training_is_named() -> None:
+    with pytest.raises(ValueError, match="val_loss holds nan at position 2: the training diverged"):
+        measure.overfitting_epoch([0.7, float("nan"), 0.6])

@@ -197,7 +197,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         lambda: features.extract_views(IMAGES, on.net, augment=Augment(), views=1),
         ("seed",),
     ),
-    (transfer.small_steps, lambda: transfer.small_steps(1e-4, 0), ("steps", "0")),
+    (transfer.fine_tuning_optimizer, lambda: transfer.fine_tuning_optimizer(1e-4, 0), ("steps", "0")),
     (transfer.split, lambda: transfer.split(on.base, "x"), ("'x'", "block5")),
     (graph.only_layers, lambda: graph.only_layers(on.doubled), ("multiply", "as a layer")),
     (freezing.freeze, lambda: freezing.freeze("base"), ("base", "layer")),

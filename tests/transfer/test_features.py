@@ -375,9 +375,9 @@ DAMAGES: dict[str, Damage] = {
     "cut to nothing": lambda folder: os.truncate(folder / "features.npy", 0),
     "longer than it was": lambda folder: (folder / "features.npy").open("ab").write(b"x"),
     "file gone": lambda folder: (folder / "features.npy").unlink(),
-    "digests gone": lambda folder: (folder / "digests.txt").unlink(),
-    "digests cut short": lambda folder: os.truncate(folder / "digests.txt", 100),
-    "digests no text": lambda folder: (folder / "digests.txt").write_bytes(b"\xff\xfe" * 99),
+    "digests gone": lambda folder: (folder / "digests").unlink(),
+    "digests cut short": lambda folder: os.truncate(folder / "digests", 100),
+    "digests overwritten": lambda folder: (folder / "digests").write_bytes(b"\xff\xfe" * 99),
     "a pickle in its place": lambda folder: np.save(
         folder / "features.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True
     ),
@@ -398,8 +398,40 @@ def test_damaged_files_are_made_again(
     np.testing.assert_array_equal(found, before)
 
 
+def test_a_finished_file_is_believed_by_its_size_and_time(
+    model: keras.Model, tmp_path: Path, passes: list[int]
+) -> None:
+    """Its content is not read again: that would cost as much as reading gigabytes from disk."""
+    images = some(2)
+    before = np.array(features.extract(images, model, cache=tmp_path))
+    (file,) = files(tmp_path)
+    status = file.stat()
+    flip(file, -1)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not np.array_equal(features.extract(images, model, cache=tmp_path), before)
+    os.utime(file)
+    np.testing.assert_array_equal(features.extract(images, model, cache=tmp_path), before)
+    assert len(passes) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "kept"),
+    [
+        ("features.npy", -1, 1),  # the second batch, the last one that was written
+        ("features.npy", 128, 0),  # the first batch
+        ("features.npy", 60, 0),  # the header
+        ("digests", 32, 1),  # the digest of the second batch
+        ("digests", 0, 0),
+    ],
+)
 def test_damaged_unfinished_work_is_not_believed(
-    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passes: list[int]
+    model: keras.Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    passes: list[int],
+    name: str,
+    place: int,
+    kept: int,
 ) -> None:
     images = some(3 * BATCH)
     whole = features.extract(images, model, "mix", cache=tmp_path / "undisturbed").tobytes()
@@ -414,11 +446,10 @@ def test_damaged_unfinished_work_is_not_believed(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(keras.Model, "predict_on_batch", interrupted)
         features.extract(images, model, "mix", cache=tmp_path)
-    (part,) = (tmp_path / "features").glob(".*.part")
-    # The second batch is damaged: the first one stays, the other two are computed.
-    flip(part / "features.npy", -1)
+    (part,) = (tmp_path / "features").glob(".*.unfinished")
+    flip(part / name, place)
     found = features.extract(images, model, "mix", cache=tmp_path)
-    assert len(passes) == 4
+    assert len(passes) == 2 + 3 - kept  # what stands before the damage stays
     assert found.tobytes() == whole
 
 
@@ -499,7 +530,7 @@ def test_views_are_what_augment_makes_of_the_drawn_transforms(
     images = some(BATCH + 3)
     views = features.extract_views(images, same, augment=augment, views=2, cache=tmp_path)
     for number, view in enumerate(views):
-        drawn = features._drawn(augment, number, len(images))
+        drawn = features._sampled(augment, number, len(images))
         columns = Transforms(*drawn.T)
         expected = keras.ops.convert_to_numpy(augment.transform(images.astype(np.float32), columns))
         np.testing.assert_allclose(view, expected, atol=2e-2)
@@ -507,7 +538,7 @@ def test_views_are_what_augment_makes_of_the_drawn_transforms(
 
 def test_transforms_have_the_distribution_of_augment() -> None:
     """Every option uniform over its range, views and pictures independent of each other."""
-    drawn = np.stack([features._drawn(lecture(1), view, 1000) for view in range(4)])
+    drawn = np.stack([features._sampled(lecture(1), view, 1000) for view in range(4)])
     flat = Transforms(*drawn.reshape(-1, 7).T)
     for values, low, high in (
         (flat.rotation, -40, 40),
@@ -564,8 +595,8 @@ def two_outputs() -> keras.Model:
     ("arguments", "message"),
     [
         ({"layer": "block9"}, "has no layer 'block9'; it has .*mix, mean"),
-        ({"images": np.zeros((0, SIZE, SIZE, 3))}, "there are no pictures"),
-        ({"images": np.float32(3)}, "there are no pictures"),
+        ({"images": np.zeros((0, SIZE, SIZE, 3))}, "there are no images"),
+        ({"images": np.float32(3)}, "there are no images"),
         ({"model": Subclassed()}, "no graph of layers"),
         ({"model": keras.Sequential([layers.ReLU()])}, "starts with keras.Input"),
         ({"model": two_outputs()}, "1 inputs and 2 outputs"),
