@@ -13,65 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvlab.cache import cache_root, locked
+from cvlab.course.statements import QUESTIONS
 
 PLACEHOLDER = "..."
 _MISSING = "(no answer yet)"
-
-
-@dataclass(frozen=True)
-class Question:
-    """One of the seven.
-
-    Attributes:
-        text: The question, as the lecture asks it, with its gaps filled.
-        section: Where notebook 01 answers it.
-        shown: The answer that it finds there, in a sentence.
-    """
-
-    text: str
-    section: str
-    shown: str
-
-
-QUESTIONS: dict[int, Question] = {
-    1: Question(
-        "How many feature maps are there in a layer?",
-        "section 4",
-        "As many as it has filters.",
-    ),
-    2: Question(
-        "Does a CNN have backprop?",
-        "section 6",
-        "Yes: gradients for the weights and for the input.",
-    ),
-    3: Question(
-        "Is the backprop also a convolution?",
-        "section 6",
-        "Yes, two: the input with the incoming gradient, and that gradient with the turned kernel.",
-    ),
-    4: Question(
-        "Why even bother adding a pooling layer?",
-        "section 5",
-        "A quarter of the positions, a quarter of the work, and tolerance to small shifts.",
-    ),
-    5: Question(
-        "What is the difference between a kernel and a filter?",
-        "section 4",
-        "A filter is a stack of kernels, one for each input channel.",
-    ),
-    6: Question(
-        "How do you define the shape of a filter, say for a whisker of a cat, the tail of a horse "
-        "or the leg of a cow?",
-        "section 7",
-        "You do not. It is learned from examples.",
-    ),
-    7: Question(
-        "What is a filter, and how do you tell which filters, and how many, to use in a CNN?",
-        "sections 4, 7 and 8",
-        "The weights of the window. You choose how many and how large, training chooses the "
-        "values; compare a few numbers on validation pictures.",
-    ),
-}
 
 
 def path(*, again: bool = False) -> Path:

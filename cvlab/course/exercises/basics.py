@@ -1,13 +1,14 @@
 """What is right in the exercises of notebooks 00 to 03, and the mistakes readers make there."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import convolve2d, correlate2d
 
-from cvlab.course.exercises.judging import Exercise, Mistake
+from cvlab.course.exercises.judging import Exercise
 
 Array = NDArray[Any]
 
@@ -38,43 +39,30 @@ _START: Final = (
         truth=lambda pictures, batch_size: len(range(0, pictures, batch_size)),
         cases=((2000, 20), (2000, 32), (7, 10), (10, 10), (1001, 1000)),
         why="The last batch may be smaller than the others, but it is a step too.",
-        mistakes=(
-            Mistake(
-                "Pictures that do not fill a batch are left out: a last, smaller batch is a step "
-                "as well.",
-                lambda pictures, batch_size: pictures // batch_size,
-            ),
-            Mistake(
-                "A step is a whole batch, so the number of steps is a whole number.",
-                lambda pictures, batch_size: pictures / batch_size,
-            ),
-            Mistake(
-                "There is one step too many when the batches come out even: try 10 pictures in "
-                "batches of 10.",
-                lambda pictures, batch_size: pictures // batch_size + 1,
-            ),
-        ),
+        mistakes={
+            "Pictures that do not fill a batch are left out: a last, smaller batch is a step "
+            "as well.": lambda pictures, batch_size: pictures // batch_size,
+            "A step is a whole batch, so the number of steps is a "
+            "whole number.": lambda pictures, batch_size: pictures / batch_size,
+            "There is one step too many when the batches come out even: try 10 pictures in batches "
+            "of 10.": lambda pictures, batch_size: pictures // batch_size + 1,
+        },
     ),
     Exercise(
         number="00.2",
         truth=_shares_a_point,
         cases=_INTERVALS,
         why="They overlap unless one ends before the other begins.",
-        mistakes=(
-            Mistake(
-                "It looks only for an end of the first interval inside the second. What if the "
-                "first one contains all of the second?",
-                lambda a, b: b[0] <= a[0] <= b[1] or b[0] <= a[1] <= b[1],
+        mistakes={
+            "It looks only for an end of the first interval inside the second. What if the first "
+            "one contains all of "
+            "the second?": lambda a, b: b[0] <= a[0] <= b[1] or b[0] <= a[1] <= b[1],
+            "It takes for granted that the first interval is the lower one.": lambda a, b: (
+                a[1] >= b[0]
             ),
-            Mistake(
-                "It takes for granted that the first interval is the lower one.",
-                lambda a, b: a[1] >= b[0],
-            ),
-            Mistake(
-                "Two intervals that share only an end overlap too: each contains its bounds.",
-                lambda a, b: a[0] < b[1] and b[0] < a[1],
-            ),
-        ),
+            "Two intervals that share only an end overlap too: each contains "
+            "its bounds.": lambda a, b: a[0] < b[1] and b[0] < a[1],
+        },
     ),
 )
 
@@ -124,26 +112,15 @@ _BLOCKS: Final = (
         truth=_fewest_pixels,
         cases=((148, 3, 1), (74, 2, 2), (73, 5, 2), (1, 3, 2), (3, 4, 3)),
         why="The first window needs the kernel's pixels, and each further one a stride more.",
-        mistakes=(
-            Mistake(
-                "The first window has to be paid for, but not by a stride: try a feature map with "
-                "a single position.",
-                lambda output, kernel, stride: output * stride + kernel,
-            ),
-            Mistake(
-                "With so few pixels the last window hangs over the rim.",
-                lambda output, kernel, stride: output * stride,
-            ),
-            Mistake(
-                "That is right for stride 1 only.",
-                lambda output, kernel, stride: output + kernel - 1,
-            ),
-            Mistake(
-                "So many pixels give this feature map, but so do fewer: the last stride need not "
-                "be complete.",
-                lambda output, kernel, stride: output * stride + kernel - 1,
-            ),
-        ),
+        mistakes={
+            "The first window has to be paid for, but not by a stride: try a feature map with a "
+            "single position.": lambda output, kernel, stride: output * stride + kernel,
+            "With so few pixels the last window hangs over "
+            "the rim.": lambda output, kernel, stride: output * stride,
+            "That is right for stride 1 only.": lambda output, kernel, stride: output + kernel - 1,
+            "So many pixels give this feature map, but so do fewer: the last stride need not "
+            "be complete.": lambda output, kernel, stride: output * stride + kernel - 1,
+        },
     ),
     Exercise(
         number="01.2",
@@ -152,37 +129,27 @@ _BLOCKS: Final = (
         ),
         cases=((_PICTURE, _FILTERS),),
         why="One ring of zeros lets a 3 × 3 window sit on every pixel.",
-        mistakes=(
-            Mistake(
-                "The output is smaller than the picture: nothing was padded.",
-                lambda picture, filters: _flat_convolutions(
-                    picture, filters, correlate2d, mode="valid"
-                ),
+        mistakes={
+            "The output is smaller than the picture: nothing "
+            "was padded.": lambda picture, filters: _flat_convolutions(
+                picture, filters, correlate2d, mode="valid"
             ),
-            Mistake(
-                "The window has been turned by 180°. That is the convolution of mathematics; "
-                "networks leave the window as it is.",
-                lambda picture, filters: _flat_convolutions(
-                    picture, filters, convolve2d, mode="same"
-                ),
+            "The window has been turned by 180°. That is the convolution of mathematics; networks "
+            "leave the window as it is.": lambda picture, filters: _flat_convolutions(
+                picture, filters, convolve2d, mode="same"
             ),
-            Mistake(
-                "The rim is padded with copies of the outer pixels; `same` pads with zeros.",
-                lambda picture, filters: _flat_convolutions(
-                    np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge"),
-                    filters,
-                    correlate2d,
-                    mode="valid",
-                ),
+            "The rim is padded with copies of the outer pixels; `same` pads "
+            "with zeros.": lambda picture, filters: _flat_convolutions(
+                np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge"),
+                filters,
+                correlate2d,
+                mode="valid",
             ),
-            Mistake(
-                "All padding went to one side, so the feature maps are shifted: put half of it in "
-                "front.",
-                lambda picture, filters: _flat_convolutions(
-                    np.pad(picture, ((0, 2), (0, 2), (0, 0))), filters, correlate2d, mode="valid"
-                ),
+            "All padding went to one side, so the feature maps are shifted: put half of it "
+            "in front.": lambda picture, filters: _flat_convolutions(
+                np.pad(picture, ((0, 2), (0, 2), (0, 0))), filters, correlate2d, mode="valid"
             ),
-        ),
+        },
     ),
     Exercise(
         number="01.3",
@@ -190,22 +157,17 @@ _BLOCKS: Final = (
         cases=((_INCOMING, _KERNEL), (_INCOMING[:2], _KERNEL[:2])),
         why="Every output hands its gradient back to the pixels under the window, weight by "
         "weight: the full convolution with the flipped kernel.",
-        mistakes=(
-            Mistake(
-                "The kernel was not flipped: the pixel under the window's first weight is up and "
-                "left of the one under its last.",
-                lambda incoming, kernel: correlate2d(incoming, kernel, mode="full"),
+        mistakes={
+            "The kernel was not flipped: the pixel under the window's first weight is up and left "
+            "of the one under "
+            "its last.": lambda incoming, kernel: correlate2d(incoming, kernel, mode="full"),
+            "The gradient is smaller than the picture: pixels at the rim lie under the window too, "
+            "so it must be allowed to "
+            "hang over.": lambda incoming, kernel: convolve2d(incoming, kernel, mode="valid"),
+            "The result is as large as the output, not as the picture.": lambda incoming, kernel: (
+                convolve2d(incoming, kernel, mode="same")
             ),
-            Mistake(
-                "The gradient is smaller than the picture: pixels at the rim lie under the window "
-                "too, so it must be allowed to hang over.",
-                lambda incoming, kernel: convolve2d(incoming, kernel, mode="valid"),
-            ),
-            Mistake(
-                "The result is as large as the output, not as the picture.",
-                lambda incoming, kernel: convolve2d(incoming, kernel, mode="same"),
-            ),
-        ),
+        },
     ),
 )
 
@@ -301,77 +263,53 @@ _BATCH_NORM: Final = (
         cases=((4.0, 0.9, 0), (4.0, 0.9, 1), (4.0, 0.99, 20), (0.25, 0.9, 7)),
         why="What is left of the start shrinks by the momentum at each step; the rest is the "
         "batches'.",
-        mistakes=(
-            Mistake(
-                "It starts at the wrong number: the moving mean starts at 0, the moving variance "
-                "does not.",
-                lambda v, p, t: v * (1 - p**t),
+        mistakes={
+            "It starts at the wrong number: the moving mean starts at 0, the moving variance "
+            "does not.": lambda v, p, t: v * (1 - p**t),
+            "Old and new are mixed up: the momentum is the share that stays.": lambda v, p, t: (
+                v + (1 - p) ** t * (1 - v)
             ),
-            Mistake(
-                "Old and new are mixed up: the momentum is the share that stays.",
-                lambda v, p, t: v + (1 - p) ** t * (1 - v),
-            ),
-            Mistake(
-                "The steps do not add up to a straight line: each takes its share of what is "
-                "still left.",
-                lambda v, p, t: 1 + t * (1 - p) * (v - 1),
-            ),
-        ),
+            "The steps do not add up to a straight line: each takes its share of what is "
+            "still left.": lambda v, p, t: 1 + t * (1 - p) * (v - 1),
+        },
     ),
     Exercise(
         number="02.2",
         truth=_complex_steps,
         cases=(_BACK,),
         why="It agrees with what happens to the loss when each number is nudged.",
-        mistakes=(
-            Mistake(
-                "Your gradient for x takes mean and variance for constants. They depend on every "
-                "x of the channel, so each x has two more paths to the loss.",
-                lambda *case: _backward("gamma", *case),
+        mistakes={
+            "Your gradient for x takes mean and variance for constants. They depend on every x of "
+            "the channel, so each x has two more paths to the loss.": partial(_backward, "gamma"),
+            "The path through the variance is missing from the gradient for x.": partial(
+                _backward, "gamma mean"
             ),
-            Mistake(
-                "The path through the variance is missing from the gradient for x.",
-                lambda *case: _backward("gamma mean", *case),
+            "The path through the mean is missing from the gradient for x.": partial(
+                _backward, "gamma variance"
             ),
-            Mistake(
-                "The path through the mean is missing from the gradient for x.",
-                lambda *case: _backward("gamma variance", *case),
+            "Gamma stands between x and the loss, and the gradient for x passes it by.": partial(
+                _backward, "mean variance"
             ),
-            Mistake(
-                "Gamma stands between x and the loss, and the gradient for x passes it by.",
-                lambda *case: _backward("mean variance", *case),
-            ),
-            Mistake(
-                "The gradients for gamma and beta are averages. Both numbers act on every row, "
-                "and the effects add up.",
-                lambda *case: _backward("gamma mean variance averaged", *case),
-            ),
-        ),
+            "The gradients for gamma and beta are averages. Both numbers act on every row, and the "
+            "effects add up.": partial(_backward, "gamma mean variance averaged"),
+        },
     ),
     Exercise(
         number="02.3",
         truth=_fold,
         cases=(_FOLDED,),
         why="In inference mode BatchNorm is affine, and so is a convolution: two in a row are one.",
-        mistakes=(
-            Mistake(
-                "Epsilon is missing under the root.",
-                lambda k, g, b, mv, e: _stretched(k, b, mv[0], g / np.sqrt(mv[1])),
+        mistakes={
+            "Epsilon is missing under the root.": lambda k, g, b, mv, e: _stretched(
+                k, b, mv[0], g / np.sqrt(mv[1])
             ),
-            Mistake(
-                "The moving mean goes through the same stretch as everything else before beta is "
-                "added.",
-                lambda k, g, b, mv, e: (k * g / np.sqrt(mv[1] + e), b - mv[0]),
-            ),
-            Mistake(
-                "The stretch is divided by the variance, not by the standard deviation.",
-                lambda k, g, b, mv, e: _stretched(k, b, mv[0], g / (mv[1] + e)),
-            ),
-            Mistake(
-                "The moving mean has the wrong sign in your bias: it is taken off, not added.",
-                lambda k, g, b, mv, e: _stretched(k, b, -mv[0], g / np.sqrt(mv[1] + e)),
-            ),
-        ),
+            "The moving mean goes through the same stretch as everything else before beta "
+            "is added.": lambda k, g, b, mv, e: (k * g / np.sqrt(mv[1] + e), b - mv[0]),
+            "The stretch is divided by the variance, not by the "
+            "standard deviation.": lambda k, g, b, mv, e: _stretched(k, b, mv[0], g / (mv[1] + e)),
+            "The moving mean has the wrong sign in your bias: it is taken off, "
+            "not added.": lambda k, g, b, mv, e: _stretched(k, b, -mv[0], g / np.sqrt(mv[1] + e)),
+        },
     ),
 )
 
@@ -409,9 +347,9 @@ def _who_notices() -> set[str]:
     kernel = dice.normal(size=6)
     methods: dict[str, Callable[[Array], Array]] = {
         "batch": lambda a: (a - a.mean((0, 1, 2))) / a.std((0, 1, 2)),
-        "layer": lambda a: _by_groups(a, 1, 0),
-        "instance": lambda a: _by_groups(a, 6, 0),
-        "group": lambda a: _by_groups(a, 2, 0),
+        "layer": partial(_by_groups, groups=1, epsilon=0),
+        "instance": partial(_by_groups, groups=6, epsilon=0),
+        "group": partial(_by_groups, groups=2, epsilon=0),
         "weight": lambda a: a @ (kernel / np.linalg.norm(kernel)),
     }
     return {name for name, f in methods.items() if not np.allclose(f(x)[0], f(brighter)[0])}
@@ -430,21 +368,16 @@ _FAMILY: Final = (
         cases=((_MAPS, 1), (_MAPS, 2), (_MAPS, 3), (_MAPS, 6)),
         why="One group is layer normalization, a group for each channel is instance "
         "normalization, and each picture stays by itself.",
-        mistakes=(
-            Mistake(
-                "Pictures are mixed: the axis of the batch must not be averaged over.",
-                lambda x, n: _grouped(x, (n, x.shape[-1] // n), (0, 1, 2, 4)),
+        mistakes={
+            "Pictures are mixed: the axis of the batch must not be averaged over.": lambda x, n: (
+                _grouped(x, (n, x.shape[-1] // n), (0, 1, 2, 4))
             ),
-            Mistake(
-                "A group is made of neighboring channels; yours takes every second (or third) one: "
-                "look at the order of the two axes you split the channels into.",
-                lambda x, n: _grouped(x, (x.shape[-1] // n, n), (1, 2, 3)),
-            ),
-            Mistake(
-                "Every position is treated by itself. Height and width belong to the group too.",
-                lambda x, n: _grouped(x, (n, x.shape[-1] // n), (4,)),
-            ),
-        ),
+            "A group is made of neighboring channels; yours takes every second (or third) one: "
+            "look at the order of the two axes you split the "
+            "channels into.": lambda x, n: _grouped(x, (x.shape[-1] // n, n), (1, 2, 3)),
+            "Every position is treated by itself. Height and width belong to the "
+            "group too.": lambda x, n: _grouped(x, (n, x.shape[-1] // n), (4,)),
+        },
         tolerance=1e-5,
     ),
     Exercise(
@@ -453,25 +386,21 @@ _FAMILY: Final = (
         cases=((),),
         why="Layer, instance and group normalization divide each picture by its own spread. The "
         "batch's spread belongs to all pictures, and weight normalization looks at no picture.",
-        mistakes=(
-            Mistake(
-                "One method that never looks at the data is missing from your set.",
-                lambda: {"batch"},
-            ),
-            Mistake(
-                "You named those that do not notice. The question is which ones do.",
-                lambda: {"layer", "instance", "group"},
-            ),
-            Mistake(
-                "Batch normalization divides by the spread of all pictures together. Does one "
-                "brighter picture get away with that?",
-                lambda: {"weight"},
-            ),
-            Mistake(
-                "Layer normalization divides by the spread of the picture itself.",
-                lambda: {"batch", "layer", "weight"},
-            ),
-        ),
+        mistakes={
+            "One method that never looks at the data is missing from your set.": lambda: {"batch"},
+            "You named those that do not notice. The question is which ones do.": lambda: {
+                "layer",
+                "instance",
+                "group",
+            },
+            "Batch normalization divides by the spread of all pictures together. Does one brighter "
+            "picture get away with that?": lambda: {"weight"},
+            "Layer normalization divides by the spread of the picture itself.": lambda: {
+                "batch",
+                "layer",
+                "weight",
+            },
+        },
     ),
     Exercise(
         number="03.3",
@@ -486,34 +415,23 @@ _FAMILY: Final = (
             ((1.0, 2.0), (0.5, 1.6), 1.0, 0.0),
         ),
         why="With r_max = 1 and d_max = 0 nothing is corrected, and what is left is BatchNorm.",
-        mistakes=(
-            Mistake(
-                "r is upside down: the batch's deviation, which was divided by, must come back.",
-                lambda batch, moving, r_max, d_max: _clipped(
-                    moving[1] / batch[1], (batch[0] - moving[0]) / moving[1], r_max, d_max
-                ),
+        mistakes={
+            "r is upside down: the batch's deviation, which was divided by, must "
+            "come back.": lambda batch, moving, r_max, d_max: _clipped(
+                moving[1] / batch[1], (batch[0] - moving[0]) / moving[1], r_max, d_max
             ),
-            Mistake(
-                "d is measured in the batch's deviations; inference measures in moving ones.",
-                lambda batch, moving, r_max, d_max: _clipped(
-                    batch[1] / moving[1], (batch[0] - moving[0]) / batch[1], r_max, d_max
-                ),
+            "d is measured in the batch's deviations; inference measures in "
+            "moving ones.": lambda batch, moving, r_max, d_max: _clipped(
+                batch[1] / moving[1], (batch[0] - moving[0]) / batch[1], r_max, d_max
             ),
-            Mistake(
-                "Both limits work in two directions: r must not fall too far either, nor d below "
-                "its negative limit.",
-                lambda batch, moving, r_max, d_max: (
-                    min(batch[1] / moving[1], r_max),
-                    min((batch[0] - moving[0]) / moving[1], d_max),
-                ),
+            "Both limits work in two directions: r must not fall too far either, nor d below its "
+            "negative limit.": lambda batch, moving, r_max, d_max: (
+                (min(batch[1] / moving[1], r_max), min((batch[0] - moving[0]) / moving[1], d_max))
             ),
-            Mistake(
-                "d has the wrong sign.",
-                lambda batch, moving, r_max, d_max: _clipped(
-                    batch[1] / moving[1], (moving[0] - batch[0]) / moving[1], r_max, d_max
-                ),
+            "d has the wrong sign.": lambda batch, moving, r_max, d_max: _clipped(
+                batch[1] / moving[1], (moving[0] - batch[0]) / moving[1], r_max, d_max
             ),
-        ),
+        },
     ),
 )
 

@@ -1,13 +1,14 @@
 """What is right in the exercises of notebooks 09 to 11, and the mistakes readers make there."""
 
 from collections.abc import Callable
+from functools import partial
 from math import ceil
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvlab.course.exercises.judging import Exercise, Mistake
+from cvlab.course.exercises.judging import Exercise
 
 Array = NDArray[Any]
 
@@ -49,54 +50,37 @@ _EXTRACTION: Final = (
         truth=_batches,
         cases=((100, 20), (45, 20), (7, 10), (21, 20), (3, 1)),
         why="Every picture is in one batch, and the last batch takes what is left.",
-        mistakes=(
-            Mistake(
-                "The pictures that do not fill a batch are left out.",
-                lambda count, size: [(k * size, (k + 1) * size) for k in range(count // size)],
+        mistakes={
+            "The pictures that do not fill a batch are left out.": lambda count, size: [
+                (k * size, (k + 1) * size) for k in range(count // size)
+            ],
+            "The last batch ends beyond the last picture. NumPy forgives that where it reads, and "
+            "not where "
+            "it writes.": lambda count, size: [(k, k + size) for k in range(0, count, size)],
+            "There is one batch too many: where the pictures end with a full batch, none is left "
+            "for another.": lambda count, size: (
+                [(k * size, min((k + 1) * size, count)) for k in range(count // size + 1)]
             ),
-            Mistake(
-                "The last batch ends beyond the last picture. NumPy forgives that where it reads, "
-                "and not where it writes.",
-                lambda count, size: [(k, k + size) for k in range(0, count, size)],
-            ),
-            Mistake(
-                "There is one batch too many: where the pictures end with a full batch, none is "
-                "left for another.",
-                lambda count, size: [
-                    (k * size, min((k + 1) * size, count)) for k in range(count // size + 1)
-                ],
-            ),
-        ),
+        },
     ),
     Exercise(
         number="09.2",
         truth=_caffe,
         cases=((_COLORS,), (np.full((1, 2, 2, 3), 255.0),), (np.zeros((1, 1, 1, 3)),)),
         why="VGG16 learned from pictures in this order and around this mean, so it needs both.",
-        mistakes=(
-            Mistake(
-                "The channels are still red, green, blue; VGG16 takes blue first.",
-                lambda pictures: pictures - _MEANS,
+        mistakes={
+            "The channels are still red, green, blue; VGG16 takes blue first.": lambda pictures: (
+                pictures - _MEANS
             ),
-            Mistake(
-                "The channels are turned round and the means are not: each mean belongs to its "
-                "color.",
-                lambda pictures: pictures[..., ::-1] - _MEANS,
-            ),
-            Mistake(
-                "The means are turned round and the channels are not: each mean belongs to its "
-                "color.",
-                lambda pictures: pictures - _MEANS[::-1],
-            ),
-            Mistake(
-                "That is the lecture's scale, 0 to 1, which is not the one VGG16 learned on.",
-                lambda pictures: pictures / 255,
-            ),
-            Mistake(
-                "No division here: VGG16's numbers stay as large as those of the pixels.",
-                lambda pictures: (pictures[..., ::-1] - _MEANS[::-1]) / 255,
-            ),
-        ),
+            "The channels are turned round and the means are not: each mean belongs to "
+            "its color.": lambda pictures: pictures[..., ::-1] - _MEANS,
+            "The means are turned round and the channels are not: each mean belongs to "
+            "its color.": lambda pictures: pictures - _MEANS[::-1],
+            "That is the lecture's scale, 0 to 1, which is not the one VGG16 "
+            "learned on.": lambda pictures: pictures / 255,
+            "No division here: VGG16's numbers stay as large as those of "
+            "the pixels.": lambda pictures: (pictures[..., ::-1] - _MEANS[::-1]) / 255,
+        },
         tolerance=1e-4,
     ),
     Exercise(
@@ -109,28 +93,22 @@ _EXTRACTION: Final = (
             (2, 2, 128, 10, True),
         ),
         why="Pooling divides by the number of positions before anything is multiplied.",
-        mistakes=(
-            Mistake(
-                "The biases are missing: one for each output of a dense layer.",
-                lambda h, w, c, units, pooled: c if pooled else h * w * c * units + units,
+        mistakes={
+            "The biases are missing: one for each output of a dense "
+            "layer.": lambda h, w, c, units, pooled: c if pooled else h * w * c * units + units,
+            "The last layer is missing: it turns the outputs into "
+            "one probability.": lambda h, w, c, units, pooled: (
+                c + 1 if pooled else (h * w * c + 1) * units
             ),
-            Mistake(
-                "The last layer is missing: it turns the outputs into one probability.",
-                lambda h, w, c, units, pooled: c + 1 if pooled else (h * w * c + 1) * units,
+            "Pooling leaves one number for each channel, whatever the height "
+            "and width.": lambda h, w, c, units, pooled: (
+                h * w * c + 1 if pooled else (h * w * c + 1) * units + units + 1
             ),
-            Mistake(
-                "Pooling leaves one number for each channel, whatever the height and width.",
-                lambda h, w, c, units, pooled: (
-                    h * w * c + 1 if pooled else (h * w * c + 1) * units + units + 1
-                ),
+            "The head with pooling has no layer of 256: its one layer follows "
+            "the means.": lambda h, w, c, units, pooled: (
+                ((c if pooled else h * w * c) + 1) * units + units + 1
             ),
-            Mistake(
-                "The head with pooling has no layer of 256: its one layer follows the means.",
-                lambda h, w, c, units, pooled: (
-                    ((c if pooled else h * w * c) + 1) * units + units + 1
-                ),
-            ),
-        ),
+        },
     ),
 )
 
@@ -164,25 +142,16 @@ _FROZEN: Final = (
         cases=((4, 3.0, 4.0, 0.5), (8, 10.0, 12.0, 1.0), (1, 2.0, 5.0, 0.25), (5, 2.0, 4.5, 2.0)),
         why="The views are paid once, and each epoch afterwards saves nearly all that the base "
         "costs.",
-        mistakes=(
-            Mistake(
-                "Training the head takes time in every epoch from stored views too.",
-                lambda views, view, whole, head: int(views * view / whole) + 1,
-            ),
-            Mistake(
-                "With exactly this many epochs both cost the same; asked is where it gets cheaper.",
-                lambda views, view, whole, head: ceil(views * view / (whole - head)),
-            ),
-            Mistake(
-                "Every view of a picture has to be paid, not only one.",
-                lambda views, view, whole, head: int(view / (whole - head)) + 1,
-            ),
-            Mistake(
-                "That is one epoch early: there the end-to-end training is still cheaper, or the "
-                "two cost the same.",
-                lambda views, view, whole, head: int(views * view / (whole - head)),
-            ),
-        ),
+        mistakes={
+            "Training the head takes time in every epoch from stored "
+            "views too.": lambda views, view, whole, head: int(views * view / whole) + 1,
+            "With exactly this many epochs both cost the same; asked is where it "
+            "gets cheaper.": lambda views, view, whole, head: ceil(views * view / (whole - head)),
+            "Every view of a picture has to be paid, not "
+            "only one.": lambda views, view, whole, head: int(view / (whole - head)) + 1,
+            "That is one epoch early: there the end-to-end training is still cheaper, or the two "
+            "cost the same.": lambda views, view, whole, head: int(views * view / (whole - head)),
+        },
     ),
     Exercise(
         number="10.2",
@@ -192,28 +161,21 @@ _FROZEN: Final = (
             (_left_half, np.random.default_rng(2).integers(0, 256, (1, 6, 8, 3)).astype(float)),
         ),
         why="A cat is a cat in the mirror, so both answers count, and their errors partly cancel.",
-        mistakes=(
-            Mistake(
-                "That turns the pictures upside down: the axes are picture, row, column, channel.",
-                lambda predict, x: (predict(x) + predict(x[:, ::-1])) / 2,
+        mistakes={
+            "That turns the pictures upside down: the axes are picture, row, "
+            "column, channel.": lambda predict, x: (predict(x) + predict(x[:, ::-1])) / 2,
+            "That exchanges red and blue: the last axis holds the channels.": lambda predict, x: (
+                (predict(x) + predict(x[..., ::-1])) / 2
             ),
-            Mistake(
-                "That exchanges red and blue: the last axis holds the channels.",
-                lambda predict, x: (predict(x) + predict(x[..., ::-1])) / 2,
+            "That puts the pictures in reverse order: the first axis "
+            "counts them.": lambda predict, x: (predict(x) + predict(x[::-1, :, ::-1])) / 2,
+            "A sum of two probabilities is none: take their mean.": lambda predict, x: (
+                predict(x) + predict(x[:, :, ::-1])
             ),
-            Mistake(
-                "That puts the pictures in reverse order: the first axis counts them.",
-                lambda predict, x: (predict(x) + predict(x[::-1, :, ::-1])) / 2,
+            "Only the mirror image is asked; the picture as it is counts too.": lambda predict, x: (
+                predict(x[:, :, ::-1])
             ),
-            Mistake(
-                "A sum of two probabilities is none: take their mean.",
-                lambda predict, x: predict(x) + predict(x[:, :, ::-1]),
-            ),
-            Mistake(
-                "Only the mirror image is asked; the picture as it is counts too.",
-                lambda predict, x: predict(x[:, :, ::-1]),
-            ),
-        ),
+        },
     ),
 )
 
@@ -254,21 +216,14 @@ _TUNING: Final = (
         cases=((5,), (4,), (3,), (1,)),
         why="Nearly half of the base's parameters are in its last block, most of the rest in the "
         "one before.",
-        mistakes=(
-            Mistake(
-                "The biases are missing: one for each filter.",
-                lambda block: _vgg16_from(block, bias=0),
+        mistakes={
+            "The biases are missing: one for each filter.": partial(_vgg16_from, bias=0),
+            "That is this block alone; the ones behind it train too.": partial(
+                _vgg16_from, only=True
             ),
-            Mistake(
-                "That is this block alone; the ones behind it train too.",
-                lambda block: _vgg16_from(block, only=True),
-            ),
-            Mistake(
-                "The first convolution of a block sees the channels of the block before, or of the "
-                "picture.",
-                lambda block: _vgg16_from(block, channels=1),
-            ),
-        ),
+            "The first convolution of a block sees the channels of the block before, or of "
+            "the picture.": partial(_vgg16_from, channels=1),
+        },
     ),
     Exercise(
         number="11.2",
@@ -280,24 +235,17 @@ _TUNING: Final = (
         ),
         why="No probability crosses 0.5, so accuracy stays; the loss of the mistakes grows with "
         "the factor.",
-        mistakes=(
-            Mistake(
-                "A probability is not a logit: bring it to the logit, multiply, and come back.",
-                lambda p, factor: p * factor,
+        mistakes={
+            "A probability is not a logit: bring it to the logit, multiply, and "
+            "come back.": lambda p, factor: p * factor,
+            "Still a probability that was multiplied; cutting it off at 1 does "
+            "not help.": lambda p, factor: np.clip(p * factor, 0, 1),
+            "That is the logit itself: the sigmoid brings it back to "
+            "a probability.": lambda p, factor: factor * np.log(p / (1 - p)),
+            "A power of the probability moves 0.5 itself, and answers with it.": lambda p, factor: (
+                p**factor
             ),
-            Mistake(
-                "Still a probability that was multiplied; cutting it off at 1 does not help.",
-                lambda p, factor: np.clip(p * factor, 0, 1),
-            ),
-            Mistake(
-                "That is the logit itself: the sigmoid brings it back to a probability.",
-                lambda p, factor: factor * np.log(p / (1 - p)),
-            ),
-            Mistake(
-                "A power of the probability moves 0.5 itself, and answers with it.",
-                lambda p, factor: p**factor,
-            ),
-        ),
+        },
     ),
     Exercise(
         number="11.3",
@@ -308,29 +256,20 @@ _TUNING: Final = (
             (np.array([3.0, 4.0]), np.array([4.0, 3.0])),
         ),
         why="A length is a root of a sum of squares, over all numbers of the array at once.",
-        mistakes=(
-            Mistake(
-                "The root is missing, above and below.",
-                lambda before, after: float(((after - before) ** 2).sum() / (before**2).sum()),
+        mistakes={
+            "The root is missing, above and below.": lambda before, after: float(
+                ((after - before) ** 2).sum() / (before**2).sum()
             ),
-            Mistake(
-                "That compares the two lengths; a weight can turn without getting longer.",
-                lambda before, after: float(
-                    abs(np.linalg.norm(after.ravel()) - np.linalg.norm(before.ravel()))
-                    / np.linalg.norm(before.ravel())
-                ),
+            "That compares the two lengths; a weight can turn without "
+            "getting longer.": lambda before, after: float(
+                abs(np.linalg.norm(after.ravel()) - np.linalg.norm(before.ravel()))
+                / np.linalg.norm(before.ravel())
             ),
-            Mistake(
-                "That is the length of the change; it still has to be compared with that of the "
-                "weight.",
-                lambda before, after: float(np.linalg.norm((after - before).ravel())),
-            ),
-            Mistake(
-                "A mean of ratios lets numbers near zero decide: take the lengths of the whole "
-                "arrays first.",
-                lambda before, after: float(np.mean(np.abs((after - before) / before))),
-            ),
-        ),
+            "That is the length of the change; it still has to be compared with that of "
+            "the weight.": lambda before, after: float(np.linalg.norm((after - before).ravel())),
+            "A mean of ratios lets numbers near zero decide: take the lengths of the whole arrays "
+            "first.": lambda before, after: float(np.mean(np.abs((after - before) / before))),
+        },
     ),
 )
 

@@ -1,12 +1,13 @@
 """What is right in the exercises of notebooks 04 to 07, and the mistakes readers make there."""
 
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from cvlab.course.exercises.judging import Exercise, Mistake
+from cvlab.course.exercises.judging import Exercise
 
 Array = NDArray[Any]
 
@@ -43,68 +44,48 @@ _DATASET: Final = (
         truth=lambda chosen, available: float(stats.hypergeom(available, chosen, chosen).mean()),
         cases=((1000, 12_500), (1000, 2000), (10, 12)),
         why="Each picture of the one subset is in the other with the chance chosen / available.",
-        mistakes=(
-            Mistake(
-                "That is the chance for one picture. How many pictures have this chance?",
-                lambda chosen, available: chosen / available,
-            ),
-            Mistake(
-                "Both subsets are drawn at random, and yours share all or nothing.",
-                lambda chosen, available: float(chosen),
-            ),
-            Mistake(
-                "A picture is in both subsets with the *product* of two chances: you squared the "
-                "chance and forgot how many pictures there are to draw from.",
-                lambda chosen, available: (chosen / available) ** 2,
-            ),
-        ),
+        mistakes={
+            "That is the chance for one picture. How many pictures have "
+            "this chance?": lambda chosen, available: chosen / available,
+            "Both subsets are drawn at random, and yours share all "
+            "or nothing.": lambda chosen, available: float(chosen),
+            "A picture is in both subsets with the *product* of two chances: you squared the "
+            "chance and forgot how many pictures there are to "
+            "draw from.": lambda chosen, available: (chosen / available) ** 2,
+        },
     ),
     Exercise(
         number="04.2",
         truth=_leak_by_counting,
         cases=((0.8, 1), (0.8, 2), (0.8, 3), (0.5, 4), (0.8, 0)),
         why="A picture stays unseen only if every single epoch leaves it out.",
-        mistakes=(
-            Mistake(
-                "The shares do not simply add up: a picture may be trained on in several epochs.",
-                lambda share, epochs: share * epochs,
+        mistakes={
+            "The shares do not simply add up: a picture may be trained on in "
+            "several epochs.": lambda share, epochs: share * epochs,
+            "That is the share of pictures trained on in *every* epoch. Once is enough for "
+            "a leak.": lambda share, epochs: share**epochs,
+            "That is the share of pictures that did not leak.": lambda share, epochs: (
+                (1 - share) ** epochs
             ),
-            Mistake(
-                "That is the share of pictures trained on in *every* epoch. Once is enough for a "
-                "leak.",
-                lambda share, epochs: share**epochs,
-            ),
-            Mistake(
-                "That is the share of pictures that did not leak.",
-                lambda share, epochs: (1 - share) ** epochs,
-            ),
-        ),
+        },
     ),
     Exercise(
         number="04.3",
-        truth=lambda train, test: _standardized(train, test, "train"),
+        truth=partial(_standardized, source="train"),
         cases=((_rng.normal(3, 2, size=(20, 4)), _rng.normal(4, 1, size=(10, 4))),),
         why="New pictures come one by one and bring no mean with them: only the training split's "
         "numbers are known beforehand.",
-        mistakes=(
-            Mistake(
-                "The test split is standardized by its own mean and deviation. A difference "
-                "between the splits disappears that way, and a single new picture could not be "
-                "treated at all.",
-                lambda train, test: _standardized(train, test, "own"),
+        mistakes={
+            "The test split is standardized by its own mean and deviation. A difference between "
+            "the splits disappears that way, and a single new picture could not be treated "
+            "at all.": partial(_standardized, source="own"),
+            "The test pictures take part in the mean and the deviation: that is a leak.": partial(
+                _standardized, source="both"
             ),
-            Mistake(
-                "The test pictures take part in the mean and the deviation: that is a leak.",
-                lambda train, test: _standardized(train, test, "both"),
+            "There is one mean for all columns. Each column has its own.": lambda train, test: (
+                ((train - train.mean()) / train.std(), (test - train.mean()) / train.std())
             ),
-            Mistake(
-                "There is one mean for all columns. Each column has its own.",
-                lambda train, test: (
-                    (train - train.mean()) / train.std(),
-                    (test - train.mean()) / train.std(),
-                ),
-            ),
-        ),
+        },
     ),
 )
 
@@ -138,52 +119,34 @@ _BASELINE: Final = (
         cases=((150, 512), (200, 512), (150, 64), (64, 512), (151, 512)),
         why="Only the first dense layer depends on the picture's size, and it has nearly all the "
         "parameters.",
-        mistakes=(
-            Mistake(
-                "The biases are missing: one for each filter and each unit.",
-                lambda size, units: _parameters(size, units, bias=0),
+        mistakes={
+            "The biases are missing: one for each filter and each unit.": partial(
+                _parameters, bias=0
             ),
-            Mistake(
-                "Your maps do not shrink at the convolutions: without padding a 3 × 3 window loses "
-                "a pixel on each side.",
-                lambda size, units: _parameters(size, units, shrink=0),
+            "Your maps do not shrink at the convolutions: without padding a 3 × 3 window loses a "
+            "pixel on each side.": partial(_parameters, shrink=0),
+            "Pooling rounds an odd size down: half a square is left out.": partial(
+                _parameters, round_up=True
             ),
-            Mistake(
-                "Pooling rounds an odd size down: half a square is left out.",
-                lambda size, units: _parameters(size, units, round_up=True),
-            ),
-        ),
+        },
     ),
     Exercise(
         number="05.2",
         truth=_cross_entropy,
         cases=(_GUESSES, (np.array([0.5, 0.5]), np.array([0, 1]))),
         why="A coin's loss comes out as ln 2, and being sure and wrong is what costs most.",
-        mistakes=(
-            Mistake(
-                "Cats are missing: where the label is 0, what counts is the probability given to a "
-                "cat.",
-                lambda p, y: -float(np.mean(y * np.log(p))),
+        mistakes={
+            "Cats are missing: where the label is 0, what counts is the probability given to "
+            "a cat.": lambda p, y: -float(np.mean(y * np.log(p))),
+            "It is the sum over the pictures. The loss is an average, or it would grow with "
+            "the batch.": lambda p, y: len(y) * _cross_entropy(p, y),
+            "A loss is lower the better; yours has the wrong sign.": lambda p, y: (
+                -_cross_entropy(p, y)
             ),
-            Mistake(
-                "It is the sum over the pictures. The loss is an average, or it would grow with "
-                "the batch.",
-                lambda p, y: len(y) * _cross_entropy(p, y),
-            ),
-            Mistake(
-                "A loss is lower the better; yours has the wrong sign.",
-                lambda p, y: -_cross_entropy(p, y),
-            ),
-            Mistake(
-                "The logarithm is the natural one.",
-                lambda p, y: _cross_entropy(p, y) / np.log(2),
-            ),
-            Mistake(
-                "That is the mean error of the probabilities. It hardly punishes a network that is "
-                "sure and wrong.",
-                lambda p, y: float(np.mean(np.abs(p - y))),
-            ),
-        ),
+            "The logarithm is the natural one.": lambda p, y: _cross_entropy(p, y) / np.log(2),
+            "That is the mean error of the probabilities. It hardly punishes a network that is "
+            "sure and wrong.": lambda p, y: float(np.mean(np.abs(p - y))),
+        },
     ),
     Exercise(
         number="05.3",
@@ -191,22 +154,14 @@ _BASELINE: Final = (
         cases=((),),
         why="The network has enough parameters to learn any labels by heart, and there is nothing "
         "in shuffled labels that could hold for other pictures.",
-        mistakes=(
-            Mistake(
-                "A network that knows twenty pictures by heart needs no meaning in their labels. "
-                "Think of the number of parameters again.",
-                lambda: ("stays", "stays"),
-            ),
-            Mistake(
-                "What could the network learn from shuffled labels that helps with pictures it has "
-                "not seen?",
-                lambda: ("rises", "rises"),
-            ),
-            Mistake(
-                "The two are the wrong way round: which pictures does the network learn from?",
-                lambda: ("stays", "rises"),
-            ),
-        ),
+        mistakes={
+            "A network that knows twenty pictures by heart needs no meaning in their labels. Think "
+            "of the number of parameters again.": lambda: ("stays", "stays"),
+            "What could the network learn from shuffled labels that helps with pictures it has "
+            "not seen?": lambda: ("rises", "rises"),
+            "The two are the wrong way round: which pictures does the network "
+            "learn from?": lambda: ("stays", "rises"),
+        },
     ),
 )
 
@@ -232,49 +187,36 @@ _AUGMENTATION: Final = (
         truth=lambda degrees: float(np.deg2rad(degrees) / (2 * np.pi)),
         cases=((40,), (180,), (7.5,)),
         why="A full turn has 360 degrees, and the range counts to either side in both libraries.",
-        mistakes=(
-            Mistake("A full turn is more than 180 degrees.", lambda degrees: degrees / 180),
-            Mistake(
-                "The range goes to either side, for the layer as for the lecture's generator: it "
-                "is not halved.",
-                lambda degrees: degrees / 720,
+        mistakes={
+            "A full turn is more than 180 degrees.": lambda degrees: degrees / 180,
+            "The range goes to either side, for the layer as for the lecture's generator: it is "
+            "not halved.": lambda degrees: degrees / 720,
+            "Those are radians. The layer counts in full turns.": lambda degrees: float(
+                np.deg2rad(degrees)
             ),
-            Mistake(
-                "Those are radians. The layer counts in full turns.",
-                lambda degrees: float(np.deg2rad(degrees)),
-            ),
-            Mistake(
-                "That is how often the angle fits into a full turn: the other way round.",
-                lambda degrees: 360 / degrees,
-            ),
-        ),
+            "That is how often the angle fits into a full turn: the other "
+            "way round.": lambda degrees: 360 / degrees,
+        },
     ),
     Exercise(
         number="06.2",
         truth=_shear_by_search,
         cases=((0.26, 150), (15.0, 150), (10.0, 64), (3.0, 9)),
         why="The picture is sheared about its middle, and the outermost rows are farthest from it.",
-        mistakes=(
-            Mistake(
-                "The formula takes and gives radians; the option counts in degrees.",
-                lambda pixels, size: float(np.arcsin(pixels / ((size - 1) / 2))),
+        mistakes={
+            "The formula takes and gives radians; the option counts "
+            "in degrees.": lambda pixels, size: float(np.arcsin(pixels / ((size - 1) / 2))),
+            "The middle of the picture stays where it is, so the outermost rows are only half a "
+            "picture away "
+            "from it.": lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size - 1)))),
+            "Nearly: from the middle of the first row to the middle of the last one there are size "
+            "- 1 pixels, "
+            "not size.": lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size / 2)))),
+            "Look at the formula again: this shear moves a row by the sine of the angle, not by "
+            "its tangent.": lambda pixels, size: float(
+                np.degrees(np.arctan(pixels / ((size - 1) / 2)))
             ),
-            Mistake(
-                "The middle of the picture stays where it is, so the outermost rows are only half "
-                "a picture away from it.",
-                lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size - 1)))),
-            ),
-            Mistake(
-                "Nearly: from the middle of the first row to the middle of the last one there are "
-                "size - 1 pixels, not size.",
-                lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size / 2)))),
-            ),
-            Mistake(
-                "Look at the formula again: this shear moves a row by the sine of the angle, not "
-                "by its tangent.",
-                lambda pixels, size: float(np.degrees(np.arctan(pixels / ((size - 1) / 2)))),
-            ),
-        ),
+        },
     ),
     Exercise(
         number="06.3",
@@ -282,24 +224,25 @@ _AUGMENTATION: Final = (
         cases=((0.70, 0.80), (0.80, 0.84), (0.50, 0.97)),
         why="One gain, three numbers: from 96 to 97 % is one point, 1 % relative, and a quarter of "
         "the errors.",
-        mistakes=(
-            Mistake(
-                "A point is a hundredth: from 0.70 to 0.80 are ten.",
-                lambda a, b: (b - a, (b - a) / a, (b - a) / (1 - a)),
+        mistakes={
+            "A point is a hundredth: from 0.70 to 0.80 are ten.": lambda a, b: (
+                b - a,
+                (b - a) / a,
+                (b - a) / (1 - a),
             ),
-            Mistake(
-                "A gain is relative to what there was *before*.",
-                lambda a, b: (100 * (b - a), (b - a) / b, (b - a) / (1 - a)),
+            "A gain is relative to what there was *before*.": lambda a, b: (
+                100 * (b - a),
+                (b - a) / b,
+                (b - a) / (1 - a),
             ),
-            Mistake(
-                "The share of the errors that is gone is relative to the errors there were before.",
-                lambda a, b: (100 * (b - a), (b - a) / a, (b - a) / (1 - b)),
+            "The share of the errors that is gone is relative to the errors there "
+            "were before.": lambda a, b: (100 * (b - a), (b - a) / a, (b - a) / (1 - b)),
+            "The second and the third are the wrong way round.": lambda a, b: (
+                100 * (b - a),
+                (b - a) / (1 - a),
+                (b - a) / a,
             ),
-            Mistake(
-                "The second and the third are the wrong way round.",
-                lambda a, b: (100 * (b - a), (b - a) / (1 - a), (b - a) / a),
-            ),
-        ),
+        },
     ),
 )
 
@@ -357,30 +300,20 @@ _DROPOUT: Final = (
         ),
         why="What is left is blown up, so that the next layer gets as much as without dropout, on "
         "average, and nothing has to change outside training.",
-        mistakes=(
-            Mistake(
-                "The next layer now gets too little in training, compared with later when nothing "
-                "is dropped: blow up what is left.",
-                lambda values, kept, rate: values * kept,
+        mistakes={
+            "The next layer now gets too little in training, compared with later when nothing is "
+            "dropped: blow up what is left.": lambda values, kept, rate: values * kept,
+            "The rate is the share that is *dropped*. By how much must the rest be "
+            "blown up?": lambda values, kept, rate: values * kept / rate,
+            "The wrong way round: what is left must become larger, "
+            "not smaller.": lambda values, kept, rate: values * kept * (1 - rate),
+            "`kept` says which values stay; you dropped those.": lambda values, kept, rate: (
+                values * ~kept / (1 - rate)
             ),
-            Mistake(
-                "The rate is the share that is *dropped*. By how much must the rest be blown up?",
-                lambda values, kept, rate: values * kept / rate,
-            ),
-            Mistake(
-                "The wrong way round: what is left must become larger, not smaller.",
-                lambda values, kept, rate: values * kept * (1 - rate),
-            ),
-            Mistake(
-                "`kept` says which values stay; you dropped those.",
-                lambda values, kept, rate: values * ~kept / (1 - rate),
-            ),
-            Mistake(
-                "You divide by the share that happens to be kept this time. Dropout divides by the "
-                "share expected: each value has its own lot.",
-                lambda values, kept, rate: values * kept / kept.mean(),
-            ),
-        ),
+            "You divide by the share that happens to be kept this time. Dropout divides by the "
+            "share expected: each value has its "
+            "own lot.": lambda values, kept, rate: values * kept / kept.mean(),
+        },
     ),
     Exercise(
         number="07.2",
@@ -392,25 +325,19 @@ _DROPOUT: Final = (
         ),
         why="By its loss a network also says how sure it is, so the loss notices overfitting "
         "before the accuracy does.",
-        mistakes=(
-            Mistake(
-                "Python counts from 0, epochs from 1.",
-                lambda history: int(np.argmin(history["val_loss"])),
+        mistakes={
+            "Python counts from 0, epochs from 1.": lambda history: int(
+                np.argmin(history["val_loss"])
             ),
-            Mistake(
-                "That is the epoch of the best validation *accuracy*. Which quantity does the "
-                "checkpoint watch?",
-                lambda history: int(np.argmax(history["val_accuracy"])) + 1,
+            "That is the epoch of the best validation *accuracy*. Which quantity does the "
+            "checkpoint watch?": lambda history: int(np.argmax(history["val_accuracy"])) + 1,
+            "The *training* loss keeps falling while the network overfits.": lambda history: (
+                int(np.argmin(history["loss"])) + 1
             ),
-            Mistake(
-                "The *training* loss keeps falling while the network overfits.",
-                lambda history: int(np.argmin(history["loss"])) + 1,
+            "That is the epoch with the largest loss.": lambda history: (
+                int(np.argmax(history["val_loss"])) + 1
             ),
-            Mistake(
-                "That is the epoch with the largest loss.",
-                lambda history: int(np.argmax(history["val_loss"])) + 1,
-            ),
-        ),
+        },
     ),
     Exercise(
         number="07.3",
@@ -418,31 +345,22 @@ _DROPOUT: Final = (
         cases=((_MAPS, _SLOPES), (_MAPS, -np.abs(_SLOPES)), (_MAPS + 1, _SLOPES)),
         why="A channel counts by how much the logit depends on it, wherever it is active, and only "
         "what speaks for the class is shown.",
-        mistakes=(
-            Mistake(
-                "What speaks against the class must be cut off, or it shows as less than nothing.",
-                lambda maps, slopes: _heat(maps, slopes, cut="none"),
+        mistakes={
+            "What speaks against the class must be cut off, or it shows as less "
+            "than nothing.": partial(_heat, cut="none"),
+            "What speaks against the class shows up as if it spoke for it.": partial(
+                _heat, cut="abs"
             ),
-            Mistake(
-                "What speaks against the class shows up as if it spoke for it.",
-                lambda maps, slopes: _heat(maps, slopes, cut="abs"),
+            "Each place has a weight of its own here. Grad-CAM gives each *channel* one weight: "
+            "the mean of its gradients over all places.": partial(_heat, weigh="place"),
+            "A channel's weight is the mean of its gradients, not the largest of them.": partial(
+                _heat, weigh="max"
             ),
-            Mistake(
-                "Each place has a weight of its own here. Grad-CAM gives each *channel* one "
-                "weight: the mean of its gradients over all places.",
-                lambda maps, slopes: _heat(maps, slopes, weigh="place"),
+            "The heatmap should run from 0 to 1, where anything spoke for "
+            "the class.": lambda maps, slopes: np.maximum(
+                np.einsum("hwc,c->hw", maps, slopes.mean(axis=(0, 1))), 0
             ),
-            Mistake(
-                "A channel's weight is the mean of its gradients, not the largest of them.",
-                lambda maps, slopes: _heat(maps, slopes, weigh="max"),
-            ),
-            Mistake(
-                "The heatmap should run from 0 to 1, where anything spoke for the class.",
-                lambda maps, slopes: np.maximum(
-                    np.einsum("hwc,c->hw", maps, slopes.mean(axis=(0, 1))), 0
-                ),
-            ),
-        ),
+        },
     ),
 )
 

@@ -1,5 +1,6 @@
 """What is right in the exercises of notebooks 08, 12 and 13, and the mistakes readers make."""
 
+from functools import partial
 from itertools import product
 from math import ceil, comb, log, sqrt
 from typing import Any, Final
@@ -7,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cvlab.course.exercises.judging import Exercise, Mistake
+from cvlab.course.exercises.judging import Exercise
 
 Array = NDArray[Any]
 
@@ -43,71 +44,51 @@ _PRETRAINED: Final = (
         truth=_inception_parameters,
         cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
         why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
-        mistakes=(
-            Mistake(
-                "The biases are missing: each convolution has one for every filter.",
-                lambda c, f: c * (f[0] + f[1] + f[3] + f[5]) + 9 * f[1] * f[2] + 25 * f[3] * f[4],
+        mistakes={
+            "The biases are missing: each convolution has one for every filter.": lambda c, f: (
+                c * (f[0] + f[1] + f[3] + f[5]) + 9 * f[1] * f[2] + 25 * f[3] * f[4]
             ),
-            Mistake(
-                "The large windows see what the 1 × 1 convolution in front of them puts out, not "
-                "the module's input.",
-                lambda c, f: (
-                    (c + 1) * (f[0] + f[1] + f[3] + f[5]) + (9 * c + 1) * f[2] + (25 * c + 1) * f[4]
-                ),
+            "The large windows see what the 1 × 1 convolution in front of them puts out, not the "
+            "module's input.": lambda c, f: (
+                (c + 1) * (f[0] + f[1] + f[3] + f[5]) + (9 * c + 1) * f[2] + (25 * c + 1) * f[4]
             ),
-            Mistake(
-                "Pooling has no parameters, but a 1 × 1 convolution follows it.",
-                lambda c, f: (
-                    (c + 1) * (f[0] + f[1] + f[3]) + (9 * f[1] + 1) * f[2] + (25 * f[3] + 1) * f[4]
-                ),
+            "Pooling has no parameters, but a 1 × 1 convolution follows it.": lambda c, f: (
+                (c + 1) * (f[0] + f[1] + f[3]) + (9 * f[1] + 1) * f[2] + (25 * f[3] + 1) * f[4]
             ),
-        ),
+        },
     ),
     Exercise(
         number="08.2",
         truth=_separable_share,
         cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
         why="With a few hundred filters what remains is about one part in window × window.",
-        mistakes=(
-            Mistake(
-                "Only the depthwise half is counted; mixing the channels takes weights as well.",
-                lambda m, n, k: 1 / n,
+        mistakes={
+            "Only the depthwise half is counted; mixing the channels takes weights "
+            "as well.": lambda m, n, k: 1 / n,
+            "Only the pointwise half is counted; the windows take weights "
+            "as well.": lambda m, n, k: 1 / k**2,
+            "Inputs and outputs are exchanged: the full convolution has a window for each pair of "
+            "them, the depthwise one for each input.": lambda m, n, k: 1 / m + 1 / k**2,
+            "That is how many times smaller it is; asked is what share remains.": lambda m, n, k: (
+                1 / (1 / n + 1 / k**2)
             ),
-            Mistake(
-                "Only the pointwise half is counted; the windows take weights as well.",
-                lambda m, n, k: 1 / k**2,
-            ),
-            Mistake(
-                "Inputs and outputs are exchanged: the full convolution has a window for each pair "
-                "of them, the depthwise one for each input.",
-                lambda m, n, k: 1 / m + 1 / k**2,
-            ),
-            Mistake(
-                "That is how many times smaller it is; asked is what share remains.",
-                lambda m, n, k: 1 / (1 / n + 1 / k**2),
-            ),
-        ),
+        },
     ),
     Exercise(
         number="08.3",
         truth=_comparisons,
         cases=((224, 16), (384, 16), (64, 8)),
         why="Twice the picture's side makes nearly sixteen times the comparisons.",
-        mistakes=(
-            Mistake(
-                "The class token compares as well, and is compared with.",
-                lambda size, patch: (size // patch) ** 4,
+        mistakes={
+            "The class token compares as well, and is compared with.": lambda size, patch: (
+                (size // patch) ** 4
             ),
-            Mistake(
-                "That is the number of tokens. Each of them is compared with each.",
-                lambda size, patch: (size // patch) ** 2 + 1,
-            ),
-            Mistake(
-                "A token is compared with itself too, and a with b is not the same as b with a: a "
-                "query is not a key.",
-                lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
-            ),
-        ),
+            "That is the number of tokens. Each of them is compared "
+            "with each.": lambda size, patch: (size // patch) ** 2 + 1,
+            "A token is compared with itself too, and a with b is not the same as b with a: a "
+            "query is not "
+            "a key.": lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
+        },
     ),
 )
 
@@ -177,61 +158,46 @@ _FREEZING: Final = (
         ),
         why="A frozen layer counts nothing, and of a BatchNormalization's four weights only gamma "
         "and beta are learned.",
-        mistakes=(
-            Mistake(
-                "A BatchNormalization has four weights, but gradients reach only two of them.",
-                lambda stack: _count(stack, norm=4),
+        mistakes={
+            "A BatchNormalization has four weights, but gradients reach only two of them.": partial(
+                _count, norm=4
             ),
-            Mistake("A convolution without bias has one weight.", lambda s: _count(s, bias=False)),
-            Mistake("Frozen layers are counted too.", lambda stack: _count(stack, frozen=True)),
-        ),
+            "A convolution without bias has one weight.": partial(_count, bias=False),
+            "Frozen layers are counted too.": partial(_count, frozen=True),
+        },
     ),
     Exercise(
         number="12.2",
         truth=_normalizes_by,
         cases=((True, True), (True, False), (False, True), (False, False)),
         why="Only a layer that may train, in a call that trains, looks at the batch.",
-        mistakes=(
-            Mistake(
-                "The flag counts as well: a frozen BatchNormalization stays in inference mode "
-                "whatever the call says.",
-                lambda trainable, training: "batch" if training else "moving",
+        mistakes={
+            "The flag counts as well: a frozen BatchNormalization stays in inference mode whatever "
+            "the call says.": lambda trainable, training: "batch" if training else "moving",
+            "The call counts as well: nothing looks at the batch "
+            "in `predict`.": lambda trainable, training: "batch" if trainable else "moving",
+            "One of the two is not enough.": lambda trainable, training: (
+                "batch" if trainable or training else "moving"
             ),
-            Mistake(
-                "The call counts as well: nothing looks at the batch in `predict`.",
-                lambda trainable, training: "batch" if trainable else "moving",
+            "The other way round: which statistics does a network use "
+            "in `predict`?": lambda trainable, training: (
+                "moving" if trainable and training else "batch"
             ),
-            Mistake(
-                "One of the two is not enough.",
-                lambda trainable, training: "batch" if trainable or training else "moving",
-            ),
-            Mistake(
-                "The other way round: which statistics does a network use in `predict`?",
-                lambda trainable, training: "moving" if trainable and training else "batch",
-            ),
-        ),
+        },
     ),
     Exercise(
         number="12.3",
         truth=_batches_until,
         cases=((0.99, 0.5), (0.9, 0.9), (0.99, 0.99), (0.5, 0.9), (0.75, 0.3)),
         why="After n batches the old mean has the weight momentum to the power of n.",
-        mistakes=(
-            Mistake(
-                "Round up: before that batch the mean has not gone far enough.",
-                lambda momentum, share: int(log(1 - share) / log(momentum)),
-            ),
-            Mistake(
-                "That is when the *old* mean has `share` of the weight left. How much is left when "
-                "`share` of the way is done?",
-                lambda momentum, share: ceil(log(share) / log(momentum)),
-            ),
-            Mistake(
-                "The steps get smaller on the way: each goes a fixed part of what is left, not of "
-                "the whole.",
-                lambda momentum, share: ceil(share / (1 - momentum)),
-            ),
-        ),
+        mistakes={
+            "Round up: before that batch the mean has not gone "
+            "far enough.": lambda momentum, share: int(log(1 - share) / log(momentum)),
+            "That is when the *old* mean has `share` of the weight left. How much is left when "
+            "`share` of the way is done?": lambda momentum, share: ceil(log(share) / log(momentum)),
+            "The steps get smaller on the way: each goes a fixed part of what is left, not of "
+            "the whole.": lambda momentum, share: ceil(share / (1 - momentum)),
+        },
     ),
 )
 
@@ -270,50 +236,31 @@ _LADDER: Final = (
         truth=_both_tails,
         cases=((20, 8), (8, 20), (5, 5), (1, 0), (0, 12)),
         why="If both networks were equally good, each disputed picture would be a coin toss.",
-        mistakes=(
-            Mistake(
-                "Only one direction is counted. Before looking, the second network could have won "
-                "as well.",
-                _upper_tail,
-            ),
-            Mistake(
-                "That is the chance of exactly this split. Splits that are even more uneven count "
-                "as well, in both directions.",
-                lambda a, b: comb(a + b, a) / 2 ** (a + b),
-            ),
-            Mistake(
-                "The tail was doubled, and an even split then gets more than 1: a probability "
-                "cannot.",
-                lambda a, b: 2 * _upper_tail(a, b),
-            ),
-        ),
+        mistakes={
+            "Only one direction is counted. Before looking, the second network could have won "
+            "as well.": _upper_tail,
+            "That is the chance of exactly this split. Splits that are even more uneven count as "
+            "well, in both directions.": lambda a, b: comb(a + b, a) / 2 ** (a + b),
+            "The tail was doubled, and an even split then gets more than 1: a "
+            "probability cannot.": lambda a, b: 2 * _upper_tail(a, b),
+        },
     ),
     Exercise(
         number="13.2",
         truth=_enough_pictures,
         cases=((0.9, 0.02), (0.97, 0.01), (0.5, 0.03), (0.97, 0.005)),
         why="Half the width takes four times the pictures.",
-        mistakes=(
-            Mistake(
-                "One standard error on each side covers two thirds of the cases; 95 % take 1.96 of "
-                "them.",
-                lambda p, h: ceil(p * (1 - p) / h**2),
+        mistakes={
+            "One standard error on each side covers two thirds of the cases; 95 % take 1.96 "
+            "of them.": lambda p, h: ceil(p * (1 - p) / h**2),
+            "You took the whole width of the interval; given is how far it reaches to "
+            "each side.": lambda p, h: ceil(4 * 1.96**2 * p * (1 - p) / h**2),
+            "The width falls with the square root of the number of pictures, not with "
+            "the number.": lambda p, h: ceil(1.96 * sqrt(p * (1 - p)) / h),
+            "One picture too few: round up, or the interval is a hair too wide.": lambda p, h: int(
+                1.96**2 * p * (1 - p) / h**2
             ),
-            Mistake(
-                "You took the whole width of the interval; given is how far it reaches to each "
-                "side.",
-                lambda p, h: ceil(4 * 1.96**2 * p * (1 - p) / h**2),
-            ),
-            Mistake(
-                "The width falls with the square root of the number of pictures, not with the "
-                "number.",
-                lambda p, h: ceil(1.96 * sqrt(p * (1 - p)) / h),
-            ),
-            Mistake(
-                "One picture too few: round up, or the interval is a hair too wide.",
-                lambda p, h: int(1.96**2 * p * (1 - p) / h**2),
-            ),
-        ),
+        },
     ),
 )
 
