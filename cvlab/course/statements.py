@@ -4,13 +4,16 @@ The content is in `lecture.toml`, beside this module; the comments there say how
 notebooks measure, and `cvlab.course.claims` compares the measurements with what is listed here.
 """
 
+import inspect
 import tomllib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cvlab import profiles
+
+T = TypeVar("T")
 
 FILE: Final = Path(__file__).with_name("lecture.toml")
 
@@ -19,6 +22,7 @@ DIFFERS: Final = "differs"
 UNMEASURED: Final = "not measured in this profile"
 
 ALL: Final = tuple(profiles.PROFILES)
+_NUMBERED: Final = ("steps", "errata", "questions")
 # The lecture's accuracies are those of photos; drawn images can neither confirm nor refute them.
 PHOTOS: Final = ("laptop", "lecture")
 
@@ -93,22 +97,6 @@ class Lecture:
     claims: dict[str, Claim]
 
 
-# The keys of an entry and the types of their values; those of a claim need not all be there.
-_FILE: Final = dict.fromkeys(("questions", "steps", "errata", "ladder", "claims"), dict)
-_QUESTION: Final = dict.fromkeys(("text", "section", "shown"), str)
-_RUNG: Final = {"rung": str, "figure": float}
-_CLAIM: Final = {
-    "says": str,
-    "step": int,
-    "erratum": int,
-    "figure": int | float | list,
-    "percent": bool,
-    "today": str,
-    "profiles": list,
-    "quick": str,
-}
-
-
 def read(file: Path = FILE) -> Lecture:
     """Read what the lecture says, and check it.
 
@@ -117,30 +105,29 @@ def read(file: Path = FILE) -> Lecture:
 
     Raises:
         ValueError: If the file is not TOML, or an entry has an unknown key, lacks one, or has a
-            value that makes no sense; the message names the file, the entry and the remedy.
+            value that makes no sense; the message names the file, the entry and what is wrong.
     """
     try:
-        content = _checked("the file", tomllib.loads(file.read_text("utf-8")), _FILE)
-        steps, errata = _numbered(content["steps"]), _numbered(content["errata"])
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        unknown = content.keys() - {field.name for field in fields(Lecture)}
+        _require(not unknown, f"[{'], ['.join(sorted(unknown))}] is not a part of it")
+        steps, errata, questions = (_numbered(content, part) for part in _NUMBERED)
         claims: dict[str, Claim] = {}
-        for notebook, entries in content["claims"].items():
+        for notebook, entries in content.get("claims", {}).items():
             for name, entry in entries.items():
                 where = f"[claims.{notebook}.{name}]"
-                _require(name not in claims, f"{where} is the second of its name: rename it")
-                claims[name] = _claim(where, entry, steps, errata, id=name, notebook=notebook)
+                _require(name not in claims, f"{where} has the name of another claim: rename it")
+                claim = _made(Claim, where, entry, id=name, notebook=notebook)
+                _check(where, claim, steps, errata)
+                claims[name] = claim
         ladder: dict[str, tuple[str, float]] = {}
-        for name, entry in content["ladder"].items():
-            where = f"{name} in [ladder]"
-            _require(name in claims, f"{where} is not a claim: use the name of one")
-            rung = _checked(where, entry, _RUNG)
-            ladder[name] = (rung["rung"], rung["figure"])
-        questions = {
-            number: Question(**_checked(f"[questions.{number}]", entry, _QUESTION))
-            for number, entry in _numbered(content["questions"]).items()
-        }
-    except ValueError as error:  # tomllib's are of this kind
-        raise ValueError(f"{file} does not say what the lecture says: {error}") from error
-    return Lecture(questions, steps, errata, ladder, claims)
+        for name, entry in content.get("ladder", {}).items():
+            _require(name in claims, f"{name} in [ladder] is not a claim: use the name of one")
+            ladder[name] = _made(_rung, f"{name} in [ladder]", entry)
+        asked = {n: _made(Question, f"[questions.{n}]", one) for n, one in questions.items()}
+    except ValueError as error:  # tomllib's errors are ValueErrors too
+        raise ValueError(f"{file} cannot be used: {error}") from error
+    return Lecture(asked, steps, errata, ladder, claims)
 
 
 def _require(holds: bool, otherwise: str) -> None:
@@ -148,54 +135,45 @@ def _require(holds: bool, otherwise: str) -> None:
         raise ValueError(otherwise)
 
 
-def _numbered(entries: dict[str, Any]) -> dict[int, Any]:
-    """Turn TOML's keys, which are text, into numbers."""
+def _numbered(content: dict[str, Any], part: str) -> dict[int, Any]:
+    """Return one part of the file, with numbers in place of TOML's keys, which are text."""
+    entries = content.get(part, {})
     for key in entries:
-        _require(key.isdecimal(), f"{key!r} must be a number, as the keys beside it")
+        _require(key.isdecimal(), f"{key} in [{part}] must be a number")
     return {int(key): entry for key, entry in entries.items()}
 
 
-def _checked(
-    where: str, entry: dict[str, Any], types: Mapping[str, Any], *, needed: Collection[str] = ()
-) -> dict[str, Any]:
-    """Return the entry, if it has the keys of `types`, or at least those `needed`."""
-    for key in entry.keys() - types.keys():
-        _require(False, f"{where} has an unknown key {key!r}: use {', '.join(types)}")
-    for key in needed or types:
-        _require(key in entry, f"{where} has no {key!r}: add it")
-    for key, value in entry.items():
-        wanted = getattr(types[key], "__name__", str(types[key]))
-        _require(isinstance(value, types[key]), f"{where}: {key} = {value!r} must be {wanted}")
-    return entry
+def _rung(*, rung: str, figure: float) -> tuple[str, float]:
+    return rung, figure
 
 
-def _claim(
-    where: str, entry: dict[str, Any], steps: dict[int, str], errata: dict[int, str], **names: str
-) -> Claim:
-    given = dict(_checked(where, entry, _CLAIM, needed=("says", "step")))
-    for key, known in (("step", steps), ("erratum", errata)):
-        _require(
-            key not in given or given[key] in known,
-            f"{where}: there is no {key} {given.get(key)}: list it above, or use another number",
-        )
-    quick = given.get("quick", HOLDS)
-    _require(
-        quick in (HOLDS, DIFFERS),
-        f"{where}: quick = {quick!r} is not a verdict: write {HOLDS!r} or {DIFFERS!r}",
-    )
-    given["profiles"] = tuple(given.get("profiles", ALL))
-    _require(
-        set(given["profiles"]) <= set(ALL),
-        f"{where}: profiles = {list(given['profiles'])} must be some of {', '.join(ALL)}",
-    )
-    if isinstance(figure := given.get("figure"), list):
-        numbers = [number for number in figure if isinstance(number, int | float)]
-        _require(
-            len(numbers) == len(figure) == 2 and numbers == sorted(numbers),
-            f"{where}: figure = {figure} must be one number, or the lowest and the highest",
-        )
-        given["figure"] = tuple(figure)
-    return Claim(**given, **names)
+def _made(make: Callable[..., T], where: str, entry: dict[str, Any], **names: str) -> T:
+    """Call `make` with an entry; it refuses keys that it does not know, and asks for the others."""
+    lists = {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
+    try:
+        return make(**entry | lists, **names)
+    except TypeError as error:
+        known = ", ".join(key for key in inspect.signature(make).parameters if key not in names)
+        reason = str(error).partition(" ")[2]
+        raise ValueError(f"{where} {reason}; its keys are {known}") from error
+
+
+def _check(where: str, claim: Claim, steps: dict[int, str], errata: dict[int, str]) -> None:
+    """Refuse a claim with a value that makes no sense."""
+    bounds = claim.bounds or (0, 0)
+    figures = len(bounds) == 2 and all(isinstance(figure, int | float) for figure in bounds)
+    profile, verdict = " or ".join(ALL), f"{HOLDS} or {DIFFERS}"
+    for key, holds, wanted in (
+        ("says", isinstance(claim.says, str), "text"),
+        ("step", claim.step in steps, "a number in [steps]"),
+        ("erratum", claim.erratum is None or claim.erratum in errata, "a number in [errata]"),
+        ("figure", figures and bounds[0] <= bounds[1], "a number, or the lowest and the highest"),
+        ("percent", isinstance(claim.percent, bool), "true or false"),
+        ("today", isinstance(claim.today, str), "text"),
+        ("profiles", set(claim.profiles) <= set(ALL), f"a list of {profile}"),
+        ("quick", claim.quick in (HOLDS, DIFFERS), verdict),
+    ):
+        _require(holds, f"{where} has {key} = {getattr(claim, key)!r}: write {wanted}")
 
 
 _LECTURE: Final = read()

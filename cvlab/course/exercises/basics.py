@@ -5,12 +5,9 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.signal import convolve2d, correlate2d
+from scipy.signal import convolve2d, correlate, correlate2d
 
-from cvlab.course.exercises.judging import Exercise
-
-Array = NDArray[Any]
+from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(3)
 
@@ -33,9 +30,8 @@ _INTERVALS: Final = (
     ((0.70, 0.75), (0.75, 0.80)),
 )
 
-_START: Final = (
-    Exercise(
-        number="00.1",
+_START: Final = {
+    "00.1": Exercise(
         truth=lambda pictures, batch_size: len(range(0, pictures, batch_size)),
         cases=((2000, 20), (2000, 32), (7, 10), (10, 10), (1001, 1000)),
         why="The last batch may be smaller than the others, but it is a step too.",
@@ -48,8 +44,7 @@ _START: Final = (
             "of 10.": lambda pictures, batch_size: pictures // batch_size + 1,
         },
     ),
-    Exercise(
-        number="00.2",
+    "00.2": Exercise(
         truth=_shares_a_point,
         cases=_INTERVALS,
         why="They overlap unless one ends before the other begins.",
@@ -64,7 +59,7 @@ _START: Final = (
             "its bounds.": lambda a, b: a[0] < b[1] and b[0] < a[1],
         },
     ),
-)
+}
 
 # 01: shapes, convolution, its gradient ----------------------------------------------------
 
@@ -77,18 +72,18 @@ def _fewest_pixels(output: int, kernel: int, stride: int) -> int:
     return size
 
 
-def _flat_convolutions(picture: Array, filters: Array, how: Any, **options: Any) -> Array:
-    """Each kernel on its own channel by SciPy, added up over the channels."""
-    return np.stack(
-        [
-            sum(
-                how(picture[..., channel], filters[..., channel, number], **options)
-                for channel in range(picture.shape[-1])
-            )
-            for number in range(filters.shape[-1])
-        ],
-        axis=-1,
-    )
+def _feature_maps(
+    picture: Array,
+    filters: Array,
+    *,
+    pad: tuple[int, int] = (1, 1),
+    rim: Any = "constant",
+    turn: bool = False,
+) -> Array:
+    """SciPy's correlation with each filter; the options are the readers' mistakes."""
+    padded = np.pad(picture, (pad, pad, (0, 0)), rim)
+    kernels = np.moveaxis(filters[::-1, ::-1] if turn else filters, -1, 0)
+    return np.concatenate([correlate(padded, kernel, "valid") for kernel in kernels], axis=-1)
 
 
 _PICTURE: Final = _rng.normal(size=(6, 7, 3))
@@ -106,9 +101,8 @@ def _nudged(incoming: Array, kernel: Array) -> Array:
     ).reshape(rows, columns)
 
 
-_BLOCKS: Final = (
-    Exercise(
-        number="01.1",
+_BLOCKS: Final = {
+    "01.1": Exercise(
         truth=_fewest_pixels,
         cases=((148, 3, 1), (74, 2, 2), (73, 5, 2), (1, 3, 2), (3, 4, 3)),
         why="The first window needs the kernel's pixels, and each further one a stride more.",
@@ -122,37 +116,24 @@ _BLOCKS: Final = (
             "be complete.": lambda output, kernel, stride: output * stride + kernel - 1,
         },
     ),
-    Exercise(
-        number="01.2",
-        truth=lambda picture, filters: _flat_convolutions(
-            picture, filters, correlate2d, mode="same"
-        ),
+    "01.2": Exercise(
+        truth=_feature_maps,
         cases=((_PICTURE, _FILTERS),),
         why="One ring of zeros lets a 3 × 3 window sit on every pixel.",
         mistakes={
-            "The output is smaller than the picture: nothing "
-            "was padded.": lambda picture, filters: _flat_convolutions(
-                picture, filters, correlate2d, mode="valid"
+            "The output is smaller than the picture: nothing was padded.": partial(
+                _feature_maps, pad=(0, 0)
             ),
             "The window has been turned by 180°. That is the convolution of mathematics; networks "
-            "leave the window as it is.": lambda picture, filters: _flat_convolutions(
-                picture, filters, convolve2d, mode="same"
+            "leave the window as it is.": partial(_feature_maps, turn=True),
+            "The rim is padded with copies of the outer pixels; `same` pads with zeros.": partial(
+                _feature_maps, rim="edge"
             ),
-            "The rim is padded with copies of the outer pixels; `same` pads "
-            "with zeros.": lambda picture, filters: _flat_convolutions(
-                np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge"),
-                filters,
-                correlate2d,
-                mode="valid",
-            ),
-            "All padding went to one side, so the feature maps are shifted: put half of it "
-            "in front.": lambda picture, filters: _flat_convolutions(
-                np.pad(picture, ((0, 2), (0, 2), (0, 0))), filters, correlate2d, mode="valid"
-            ),
+            "All padding went to one side, so the feature maps are shifted: put half of it in "
+            "front.": partial(_feature_maps, pad=(0, 2)),
         },
     ),
-    Exercise(
-        number="01.3",
+    "01.3": Exercise(
         truth=_nudged,
         cases=((_INCOMING, _KERNEL), (_INCOMING[:2], _KERNEL[:2])),
         why="Every output hands its gradient back to the pixels under the window, weight by "
@@ -169,7 +150,7 @@ _BLOCKS: Final = (
             ),
         },
     ),
-)
+}
 
 # 02: batch normalization ------------------------------------------------------------------
 
@@ -233,12 +214,8 @@ def _fold(
         return normalized
 
     bias = composed(np.zeros(kernel.shape[:3]))
-    folded = np.zeros(kernel.shape)
-    for place in np.ndindex(kernel.shape[:3]):
-        one = np.zeros(kernel.shape[:3])
-        one[place] = 1
-        folded[place] = composed(one) - bias
-    return folded, bias
+    ones = np.eye(kernel[..., 0].size).reshape(-1, *kernel.shape[:3])
+    return np.reshape([composed(one) - bias for one in ones], kernel.shape), bias
 
 
 def _stretched(kernel: Array, beta: Array, mean: Array, stretch: Array) -> tuple[Array, Array]:
@@ -256,9 +233,8 @@ _FOLDED: Final = (
     1e-1,
 )
 
-_BATCH_NORM: Final = (
-    Exercise(
-        number="02.1",
+_BATCH_NORM: Final = {
+    "02.1": Exercise(
         truth=_follow,
         cases=((4.0, 0.9, 0), (4.0, 0.9, 1), (4.0, 0.99, 20), (0.25, 0.9, 7)),
         why="What is left of the start shrinks by the momentum at each step; the rest is the "
@@ -273,8 +249,7 @@ _BATCH_NORM: Final = (
             "still left.": lambda v, p, t: 1 + t * (1 - p) * (v - 1),
         },
     ),
-    Exercise(
-        number="02.2",
+    "02.2": Exercise(
         truth=_complex_steps,
         cases=(_BACK,),
         why="It agrees with what happens to the loss when each number is nudged.",
@@ -294,8 +269,7 @@ _BATCH_NORM: Final = (
             "effects add up.": partial(_backward, "gamma mean variance averaged"),
         },
     ),
-    Exercise(
-        number="02.3",
+    "02.3": Exercise(
         truth=_fold,
         cases=(_FOLDED,),
         why="In inference mode BatchNorm is affine, and so is a convolution: two in a row are one.",
@@ -311,7 +285,7 @@ _BATCH_NORM: Final = (
             "not added.": lambda k, g, b, mv, e: _stretched(k, b, -mv[0], g / np.sqrt(mv[1] + e)),
         },
     ),
-)
+}
 
 # 03: the family ---------------------------------------------------------------------------
 
@@ -355,15 +329,23 @@ def _who_notices() -> set[str]:
     return {name for name, f in methods.items() if not np.allclose(f(x)[0], f(brighter)[0])}
 
 
-def _clipped(r: float, d: float, r_max: float, d_max: float) -> tuple[float, float]:
-    return float(np.clip(r, 1 / r_max, r_max)), float(np.clip(d, -d_max, d_max))
+def _corrections(
+    batch: Array, moving: Array, r_max: float, d_max: float, *, mistake: str = ""
+) -> tuple[float, float]:
+    """R and d of batch renormalization, each the middle one of its limits and itself."""
+    r = moving[1] / batch[1] if mistake == "inverse" else batch[1] / moving[1]
+    d = (batch[0] - moving[0]) / (batch[1] if mistake == "batch" else moving[1])
+    if mistake == "one limit":
+        return min(r, r_max), min(d, d_max)
+    d = -d if mistake == "sign" else d
+    return sorted((1 / r_max, r, r_max))[1], sorted((-d_max, d, d_max))[1]
 
 
+_OWN_SPREAD: Final = {"layer", "instance", "group"}
 _MAPS: Final = _rng.normal(1, 2, size=(3, 4, 4, 6)) * np.arange(1, 7)
 
-_FAMILY: Final = (
-    Exercise(
-        number="03.1",
+_FAMILY: Final = {
+    "03.1": Exercise(
         truth=_by_groups,
         cases=((_MAPS, 1), (_MAPS, 2), (_MAPS, 3), (_MAPS, 6)),
         why="One group is layer normalization, a group for each channel is instance "
@@ -380,19 +362,16 @@ _FAMILY: Final = (
         },
         tolerance=1e-5,
     ),
-    Exercise(
-        number="03.2",
+    "03.2": Exercise(
         truth=_who_notices,
         cases=((),),
         why="Layer, instance and group normalization divide each picture by its own spread. The "
         "batch's spread belongs to all pictures, and weight normalization looks at no picture.",
         mistakes={
             "One method that never looks at the data is missing from your set.": lambda: {"batch"},
-            "You named those that do not notice. The question is which ones do.": lambda: {
-                "layer",
-                "instance",
-                "group",
-            },
+            "You named those that do not notice. The question is which ones do.": lambda: (
+                _OWN_SPREAD
+            ),
             "Batch normalization divides by the spread of all pictures together. Does one brighter "
             "picture get away with that?": lambda: {"weight"},
             "Layer normalization divides by the spread of the picture itself.": lambda: {
@@ -402,12 +381,8 @@ _FAMILY: Final = (
             },
         },
     ),
-    Exercise(
-        number="03.3",
-        truth=lambda batch, moving, r_max, d_max: (
-            sorted((1 / r_max, batch[1] / moving[1], r_max))[1],
-            sorted((-d_max, (batch[0] - moving[0]) / moving[1], d_max))[1],
-        ),
+    "03.3": Exercise(
+        truth=_corrections,
         cases=(
             ((1.0, 2.0), (0.5, 1.6), 3.0, 5.0),
             ((1.0, 2.0), (0.5, 0.1), 3.0, 2.0),
@@ -416,23 +391,16 @@ _FAMILY: Final = (
         ),
         why="With r_max = 1 and d_max = 0 nothing is corrected, and what is left is BatchNorm.",
         mistakes={
-            "r is upside down: the batch's deviation, which was divided by, must "
-            "come back.": lambda batch, moving, r_max, d_max: _clipped(
-                moving[1] / batch[1], (batch[0] - moving[0]) / moving[1], r_max, d_max
-            ),
-            "d is measured in the batch's deviations; inference measures in "
-            "moving ones.": lambda batch, moving, r_max, d_max: _clipped(
-                batch[1] / moving[1], (batch[0] - moving[0]) / batch[1], r_max, d_max
+            "r is upside down: the batch's deviation, which was divided by, must come "
+            "back.": partial(_corrections, mistake="inverse"),
+            "d is measured in the batch's deviations; inference measures in moving ones.": partial(
+                _corrections, mistake="batch"
             ),
             "Both limits work in two directions: r must not fall too far either, nor d below its "
-            "negative limit.": lambda batch, moving, r_max, d_max: (
-                (min(batch[1] / moving[1], r_max), min((batch[0] - moving[0]) / moving[1], d_max))
-            ),
-            "d has the wrong sign.": lambda batch, moving, r_max, d_max: _clipped(
-                batch[1] / moving[1], (moving[0] - batch[0]) / moving[1], r_max, d_max
-            ),
+            "negative limit.": partial(_corrections, mistake="one limit"),
+            "d has the wrong sign.": partial(_corrections, mistake="sign"),
         },
     ),
-)
+}
 
-EXERCISES: Final = (*_START, *_BLOCKS, *_BATCH_NORM, *_FAMILY)
+EXERCISES: Final = {**_START, **_BLOCKS, **_BATCH_NORM, **_FAMILY}

@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.linalg import norm
 
-from cvlab.course.exercises.judging import Exercise
-
-Array = NDArray[Any]
+from cvlab.course.exercises.judging import Array, Exercise
 
 # 09: batches, scales, heads ----------------------------------------------------------------
 
@@ -35,18 +33,28 @@ def _caffe(pictures: Array) -> Array:
 _MEANS: Final = np.array([123.68, 116.779, 103.939])
 
 
-def _head_parameters(height: int, width: int, channels: int, units: int, pooled: bool) -> int:
-    """By the sizes of the matrices."""
-    row = np.zeros((channels,) if pooled else (height, width, channels)).ravel()
-    layers = [(row.size, 1)] if pooled else [(row.size, units), (units, 1)]
-    return sum(np.zeros(shape).size + shape[1] for shape in layers)
+def _head_parameters(
+    height: int,
+    width: int,
+    channels: int,
+    units: int,
+    pooled: bool,
+    *,
+    bias: int = 1,
+    last: bool = True,
+    means: bool = True,
+    hidden: bool = False,
+) -> int:
+    """Layer by layer; the options are the readers' mistakes."""
+    inputs = channels if pooled and means else height * width * channels
+    layers = [(inputs, 1)] if pooled and not hidden else [(inputs, units), (units, 1)][: 1 + last]
+    return sum((rows + bias) * columns for rows, columns in layers)
 
 
 _COLORS: Final = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3)).astype(np.float64)
 
-_EXTRACTION: Final = (
-    Exercise(
-        number="09.1",
+_EXTRACTION: Final = {
+    "09.1": Exercise(
         truth=_batches,
         cases=((100, 20), (45, 20), (7, 10), (21, 20), (3, 1)),
         why="Every picture is in one batch, and the last batch takes what is left.",
@@ -63,8 +71,7 @@ _EXTRACTION: Final = (
             ),
         },
     ),
-    Exercise(
-        number="09.2",
+    "09.2": Exercise(
         truth=_caffe,
         cases=((_COLORS,), (np.full((1, 2, 2, 3), 255.0),), (np.zeros((1, 1, 1, 3)),)),
         why="VGG16 learned from pictures in this order and around this mean, so it needs both.",
@@ -83,8 +90,7 @@ _EXTRACTION: Final = (
         },
         tolerance=1e-4,
     ),
-    Exercise(
-        number="09.3",
+    "09.3": Exercise(
         truth=_head_parameters,
         cases=(
             (4, 4, 512, 256, False),
@@ -94,23 +100,21 @@ _EXTRACTION: Final = (
         ),
         why="Pooling divides by the number of positions before anything is multiplied.",
         mistakes={
-            "The biases are missing: one for each output of a dense "
-            "layer.": lambda h, w, c, units, pooled: c if pooled else h * w * c * units + units,
-            "The last layer is missing: it turns the outputs into "
-            "one probability.": lambda h, w, c, units, pooled: (
-                c + 1 if pooled else (h * w * c + 1) * units
+            "The biases are missing: one for each output of a dense layer.": partial(
+                _head_parameters, bias=0
             ),
-            "Pooling leaves one number for each channel, whatever the height "
-            "and width.": lambda h, w, c, units, pooled: (
-                h * w * c + 1 if pooled else (h * w * c + 1) * units + units + 1
+            "The last layer is missing: it turns the outputs into one probability.": partial(
+                _head_parameters, last=False
             ),
-            "The head with pooling has no layer of 256: its one layer follows "
-            "the means.": lambda h, w, c, units, pooled: (
-                ((c if pooled else h * w * c) + 1) * units + units + 1
+            "Pooling leaves one number for each channel, whatever the height and width.": partial(
+                _head_parameters, means=False
+            ),
+            "The head with pooling has no layer of 256: its one layer follows the means.": partial(
+                _head_parameters, hidden=True
             ),
         },
     ),
-)
+}
 
 # 10: what a stored view costs, and two looks at a picture ----------------------------------
 
@@ -135,9 +139,8 @@ def _left_half(pictures: Array) -> Array:
     return np.asarray(pictures[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
 
 
-_FROZEN: Final = (
-    Exercise(
-        number="10.1",
+_FROZEN: Final = {
+    "10.1": Exercise(
         truth=_epochs_until_it_pays,
         cases=((4, 3.0, 4.0, 0.5), (8, 10.0, 12.0, 1.0), (1, 2.0, 5.0, 0.25), (5, 2.0, 4.5, 2.0)),
         why="The views are paid once, and each epoch afterwards saves nearly all that the base "
@@ -153,8 +156,7 @@ _FROZEN: Final = (
             "cost the same.": lambda views, view, whole, head: int(views * view / (whole - head)),
         },
     ),
-    Exercise(
-        number="10.2",
+    "10.2": Exercise(
         truth=_both_ways,
         cases=(
             (_left_half, np.random.default_rng(1).integers(0, 256, (3, 4, 4, 3)).astype(float)),
@@ -177,7 +179,7 @@ _FROZEN: Final = (
             ),
         },
     ),
-)
+}
 
 # 11: what trains, how far it moves, how sure it gets ---------------------------------------
 
@@ -203,15 +205,13 @@ def _surer(probabilities: Array, factor: float) -> Array:
 
 
 def _relative_change(before: Array, after: Array) -> float:
-    difference = (np.asarray(after) - np.asarray(before)).ravel()
-    return float(np.linalg.norm(difference) / np.linalg.norm(np.asarray(before).ravel()))
+    return float(norm(after - before) / norm(before))
 
 
 _WEIGHTS: Final = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
 
-_TUNING: Final = (
-    Exercise(
-        number="11.1",
+_TUNING: Final = {
+    "11.1": Exercise(
         truth=_vgg16_from,
         cases=((5,), (4,), (3,), (1,)),
         why="Nearly half of the base's parameters are in its last block, most of the rest in the "
@@ -225,8 +225,7 @@ _TUNING: Final = (
             "the picture.": partial(_vgg16_from, channels=1),
         },
     ),
-    Exercise(
-        number="11.2",
+    "11.2": Exercise(
         truth=_surer,
         cases=(
             (np.array([0.1, 0.5, 0.6, 0.99]), 3.0),
@@ -247,8 +246,7 @@ _TUNING: Final = (
             ),
         },
     ),
-    Exercise(
-        number="11.3",
+    "11.3": Exercise(
         truth=_relative_change,
         cases=(
             (_WEIGHTS, 1.02 * _WEIGHTS),
@@ -260,17 +258,14 @@ _TUNING: Final = (
             "The root is missing, above and below.": lambda before, after: float(
                 ((after - before) ** 2).sum() / (before**2).sum()
             ),
-            "That compares the two lengths; a weight can turn without "
-            "getting longer.": lambda before, after: float(
-                abs(np.linalg.norm(after.ravel()) - np.linalg.norm(before.ravel()))
-                / np.linalg.norm(before.ravel())
-            ),
-            "That is the length of the change; it still has to be compared with that of "
-            "the weight.": lambda before, after: float(np.linalg.norm((after - before).ravel())),
+            "That compares the two lengths; a weight can turn without getting "
+            "longer.": lambda before, after: float(abs(norm(after) - norm(before)) / norm(before)),
+            "That is the length of the change; it still has to be compared with that of the "
+            "weight.": lambda before, after: float(norm(after - before)),
             "A mean of ratios lets numbers near zero decide: take the lengths of the whole arrays "
             "first.": lambda before, after: float(np.mean(np.abs((after - before) / before))),
         },
     ),
-)
+}
 
-EXERCISES: Final = (*_EXTRACTION, *_FROZEN, *_TUNING)
+EXERCISES: Final = {**_EXTRACTION, **_FROZEN, **_TUNING}

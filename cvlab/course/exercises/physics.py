@@ -1,26 +1,19 @@
 """What is right in the exercises of notebook 14, and the mistakes readers make there."""
 
+from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cvlab.course.exercises.judging import Exercise
-
-Array = NDArray[Any]
+from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(14)
 
 
 def _energy(couplings: Array, state: Array) -> float:
     """The sum over all pairs, pair by pair."""
-    return float(
-        -sum(
-            couplings[i, j] * state[i] * state[j]
-            for i in range(len(state))
-            for j in range(i + 1, len(state))
-        )
-    )
+    pairs = combinations(range(len(state)), 2)
+    return -float(sum(couplings[i, j] * state[i] * state[j] for i, j in pairs))
 
 
 def _by_flipping(couplings: Array, state: Array, neuron: int) -> float:
@@ -59,9 +52,8 @@ _MAGNETS: Final = _couplings(6)
 _STATE: Final = np.array([1, -1, -1, 1, 1, -1])
 _MEMORIES: Final = _rng.normal(size=(5, 8))
 
-EXERCISES: Final = (
-    Exercise(
-        number="14.1",
+EXERCISES: Final = {
+    "14.1": Exercise(
         truth=_by_flipping,
         cases=((_MAGNETS, _STATE, 0), (_MAGNETS, _STATE, 2), (_MAGNETS, -_STATE, 3)),
         why="Only the pairs with this neuron change, and each of them changes its sign.",
@@ -75,8 +67,7 @@ EXERCISES: Final = (
             "the neuron points now.": lambda w, s, i: 2 * (w[i] @ s),
         },
     ),
-    Exercise(
-        number="14.2",
+    "14.2": Exercise(
         truth=lambda: (np.array([[0, 1], [1, 0]]), np.array([1, -1])),
         cases=((),),
         look=_of_all_at_once,
@@ -91,8 +82,7 @@ EXERCISES: Final = (
             "and states are +1 and -1.": lambda: (np.array([[-1, 0], [0, -1]]), np.array([1, 1])),
         },
     ),
-    Exercise(
-        number="14.3",
+    "14.3": Exercise(
         truth=_attend,
         cases=(
             (_MEMORIES, _MEMORIES[2] + 0.1, 1.0),
@@ -112,4 +102,4 @@ EXERCISES: Final = (
             "large beta.": lambda x, cue, beta: x[np.argmax(x @ cue)],
         },
     ),
-)
+}

@@ -1,30 +1,17 @@
 """What is right in the exercises of notebooks 04 to 07, and the mistakes readers make there."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from cvlab.course.exercises.judging import Exercise
-
-Array = NDArray[Any]
+from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(4)
 
 # 04: subsets, leaks, standardizing --------------------------------------------------------
-
-
-def _leak_by_counting(train_share: float, epochs: int) -> float:
-    """Ten thousand pictures, each left out of an epoch's training part with the same chance.
-
-    By expectation, picture by picture: the share still unseen is multiplied in each epoch.
-    """
-    unseen = np.ones(10_000)
-    for _ in range(epochs):
-        unseen *= 1 - train_share
-    return float(1 - unseen.mean())
 
 
 def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]:
@@ -37,9 +24,8 @@ def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]
     )
 
 
-_DATASET: Final = (
-    Exercise(
-        number="04.1",
+_DATASET: Final = {
+    "04.1": Exercise(
         # The overlap of two random subsets follows the hypergeometric distribution.
         truth=lambda chosen, available: float(stats.hypergeom(available, chosen, chosen).mean()),
         cases=((1000, 12_500), (1000, 2000), (10, 12)),
@@ -54,9 +40,9 @@ _DATASET: Final = (
             "draw from.": lambda chosen, available: (chosen / available) ** 2,
         },
     ),
-    Exercise(
-        number="04.2",
-        truth=_leak_by_counting,
+    "04.2": Exercise(
+        # Trained on at least once: the tail of the binomial distribution.
+        truth=lambda share, epochs: float(stats.binom.sf(0, epochs, share)),
         cases=((0.8, 1), (0.8, 2), (0.8, 3), (0.5, 4), (0.8, 0)),
         why="A picture stays unseen only if every single epoch leaves it out.",
         mistakes={
@@ -69,8 +55,7 @@ _DATASET: Final = (
             ),
         },
     ),
-    Exercise(
-        number="04.3",
+    "04.3": Exercise(
         truth=partial(_standardized, source="train"),
         cases=((_rng.normal(3, 2, size=(20, 4)), _rng.normal(4, 1, size=(10, 4))),),
         why="New pictures come one by one and bring no mean with them: only the training split's "
@@ -87,7 +72,7 @@ _DATASET: Final = (
             ),
         },
     ),
-)
+}
 
 # 05: parameters, loss, shuffled labels ----------------------------------------------------
 
@@ -112,9 +97,8 @@ def _cross_entropy(probabilities: Array, labels: Array) -> float:
 
 _GUESSES: Final = (np.array([0.9, 0.2, 0.6, 0.5, 0.99]), np.array([1, 0, 0, 1, 1]))
 
-_BASELINE: Final = (
-    Exercise(
-        number="05.1",
+_BASELINE: Final = {
+    "05.1": Exercise(
         truth=_parameters,
         cases=((150, 512), (200, 512), (150, 64), (64, 512), (151, 512)),
         why="Only the first dense layer depends on the picture's size, and it has nearly all the "
@@ -130,8 +114,7 @@ _BASELINE: Final = (
             ),
         },
     ),
-    Exercise(
-        number="05.2",
+    "05.2": Exercise(
         truth=_cross_entropy,
         cases=(_GUESSES, (np.array([0.5, 0.5]), np.array([0, 1]))),
         why="A coin's loss comes out as ln 2, and being sure and wrong is what costs most.",
@@ -148,8 +131,7 @@ _BASELINE: Final = (
             "sure and wrong.": lambda p, y: float(np.mean(np.abs(p - y))),
         },
     ),
-    Exercise(
-        number="05.3",
+    "05.3": Exercise(
         truth=lambda: ("rises", "stays"),
         cases=((),),
         why="The network has enough parameters to learn any labels by heart, and there is nothing "
@@ -163,7 +145,7 @@ _BASELINE: Final = (
             "learn from?": lambda: ("stays", "rises"),
         },
     ),
-)
+}
 
 # 06: units of angles, the shear that shows, gains -----------------------------------------
 
@@ -181,9 +163,14 @@ def _gains_by_counting(before: float, after: float) -> tuple[float, float, float
     return more / 10, more / right_before, more / (1000 - right_before)
 
 
-_AUGMENTATION: Final = (
-    Exercise(
-        number="06.1",
+def _gains(
+    gain: float, right: float, wrong: float, *, point: float = 100
+) -> tuple[float, float, float]:
+    return point * gain, gain / right, gain / wrong
+
+
+_AUGMENTATION: Final = {
+    "06.1": Exercise(
         truth=lambda degrees: float(np.deg2rad(degrees) / (2 * np.pi)),
         cases=((40,), (180,), (7.5,)),
         why="A full turn has 360 degrees, and the range counts to either side in both libraries.",
@@ -198,8 +185,7 @@ _AUGMENTATION: Final = (
             "way round.": lambda degrees: 360 / degrees,
         },
     ),
-    Exercise(
-        number="06.2",
+    "06.2": Exercise(
         truth=_shear_by_search,
         cases=((0.26, 150), (15.0, 150), (10.0, 64), (3.0, 9)),
         why="The picture is sheared about its middle, and the outermost rows are farthest from it.",
@@ -218,44 +204,31 @@ _AUGMENTATION: Final = (
             ),
         },
     ),
-    Exercise(
-        number="06.3",
+    "06.3": Exercise(
         truth=_gains_by_counting,
         cases=((0.70, 0.80), (0.80, 0.84), (0.50, 0.97)),
         why="One gain, three numbers: from 96 to 97 % is one point, 1 % relative, and a quarter of "
         "the errors.",
         mistakes={
-            "A point is a hundredth: from 0.70 to 0.80 are ten.": lambda a, b: (
-                b - a,
-                (b - a) / a,
-                (b - a) / (1 - a),
+            "A point is a hundredth: from 0.70 to 0.80 are ten.": lambda a, b: _gains(
+                b - a, a, 1 - a, point=1
             ),
-            "A gain is relative to what there was *before*.": lambda a, b: (
-                100 * (b - a),
-                (b - a) / b,
-                (b - a) / (1 - a),
-            ),
+            "A gain is relative to what there was *before*.": lambda a, b: _gains(b - a, b, 1 - a),
             "The share of the errors that is gone is relative to the errors there "
-            "were before.": lambda a, b: (100 * (b - a), (b - a) / a, (b - a) / (1 - b)),
-            "The second and the third are the wrong way round.": lambda a, b: (
-                100 * (b - a),
-                (b - a) / (1 - a),
-                (b - a) / a,
+            "were before.": lambda a, b: _gains(b - a, a, 1 - b),
+            "The second and the third are the wrong way round.": lambda a, b: _gains(
+                b - a, 1 - a, a
             ),
         },
     ),
-)
+}
 
 # 07: dropout, the kept epoch, Grad-CAM ----------------------------------------------------
 
 
 def _dropped(values: Array, kept: Array, rate: float) -> Array:
-    """One value at a time: dropped, or blown up so that the mean stays."""
-    output = np.zeros(values.shape)
-    for place in np.ndindex(values.shape):
-        if kept[place]:
-            output[place] = values[place] / (1 - rate)
-    return output
+    """Dropped, or scaled up so that the mean stays."""
+    return np.where(kept, values / (1 - rate), 0)
 
 
 def _kept_epoch(history: dict[str, list[float]]) -> int:
@@ -267,7 +240,13 @@ def _kept_epoch(history: dict[str, list[float]]) -> int:
     return kept
 
 
-def _heat(maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu") -> Array:
+def _epoch(best: Callable[..., Any], curve: str, history: dict[str, list[float]]) -> int:
+    return int(best(history[curve])) + 1
+
+
+def _heat(
+    maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu", scale: bool = True
+) -> Array:
     """Grad-CAM by einsum; the options are the readers' mistakes."""
     weights = gradients.max(axis=(0, 1)) if weigh == "max" else gradients.mean(axis=(0, 1))
     if weigh == "place":
@@ -275,8 +254,7 @@ def _heat(maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "rel
     else:
         heat = np.einsum("hwc,c->hw", maps, weights)
     heat = {"relu": np.maximum(heat, 0), "abs": np.abs(heat), "none": heat}[cut]
-    most = heat.max()
-    return np.asarray(heat / most if most > 0 else heat)
+    return np.asarray(heat / heat.max() if scale and heat.max() > 0 else heat)
 
 
 _HALF: Final = _rng.random((4, 6)) < 0.5
@@ -289,9 +267,8 @@ _CURVES: Final = {
 _MAPS: Final = np.maximum(_rng.normal(size=(3, 4, 5)), 0)
 _SLOPES: Final = _rng.normal(size=(3, 4, 5))
 
-_DROPOUT: Final = (
-    Exercise(
-        number="07.1",
+_DROPOUT: Final = {
+    "07.1": Exercise(
         truth=_dropped,
         cases=(
             (_rng.normal(size=(4, 6)), _HALF, 0.5),
@@ -315,8 +292,7 @@ _DROPOUT: Final = (
             "own lot.": lambda values, kept, rate: values * kept / kept.mean(),
         },
     ),
-    Exercise(
-        number="07.2",
+    "07.2": Exercise(
         truth=_kept_epoch,
         cases=(
             (_CURVES,),
@@ -326,21 +302,16 @@ _DROPOUT: Final = (
         why="By its loss a network also says how sure it is, so the loss notices overfitting "
         "before the accuracy does.",
         mistakes={
-            "Python counts from 0, epochs from 1.": lambda history: int(
-                np.argmin(history["val_loss"])
-            ),
+            "Python counts from 0, epochs from 1.": lambda history: _kept_epoch(history) - 1,
             "That is the epoch of the best validation *accuracy*. Which quantity does the "
-            "checkpoint watch?": lambda history: int(np.argmax(history["val_accuracy"])) + 1,
-            "The *training* loss keeps falling while the network overfits.": lambda history: (
-                int(np.argmin(history["loss"])) + 1
+            "checkpoint watch?": partial(_epoch, np.argmax, "val_accuracy"),
+            "The *training* loss keeps falling while the network overfits.": partial(
+                _epoch, np.argmin, "loss"
             ),
-            "That is the epoch with the largest loss.": lambda history: (
-                int(np.argmax(history["val_loss"])) + 1
-            ),
+            "That is the epoch with the largest loss.": partial(_epoch, np.argmax, "val_loss"),
         },
     ),
-    Exercise(
-        number="07.3",
+    "07.3": Exercise(
         truth=_heat,
         cases=((_MAPS, _SLOPES), (_MAPS, -np.abs(_SLOPES)), (_MAPS + 1, _SLOPES)),
         why="A channel counts by how much the logit depends on it, wherever it is active, and only "
@@ -356,12 +327,11 @@ _DROPOUT: Final = (
             "A channel's weight is the mean of its gradients, not the largest of them.": partial(
                 _heat, weigh="max"
             ),
-            "The heatmap should run from 0 to 1, where anything spoke for "
-            "the class.": lambda maps, slopes: np.maximum(
-                np.einsum("hwc,c->hw", maps, slopes.mean(axis=(0, 1))), 0
+            "The heatmap should run from 0 to 1, where anything spoke for the class.": partial(
+                _heat, scale=False
             ),
         },
     ),
-)
+}
 
-EXERCISES: Final = (*_DATASET, *_BASELINE, *_AUGMENTATION, *_DROPOUT)
+EXERCISES: Final = {**_DATASET, **_BASELINE, **_AUGMENTATION, **_DROPOUT}

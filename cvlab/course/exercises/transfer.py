@@ -1,27 +1,33 @@
 """What is right in the exercises of notebooks 08, 12 and 13, and the mistakes readers make."""
 
+from collections.abc import Callable
 from functools import partial
-from itertools import product
+from itertools import count, product
 from math import ceil, comb, log, sqrt
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cvlab.course.exercises.judging import Exercise
-
-Array = NDArray[Any]
 
 # 08: what networks are made of -------------------------------------------------------------
 
 
-def _inception_parameters(channels: int, filters: tuple[int, ...]) -> int:
-    """By the sizes of the kernels, branch by branch."""
+def _inception_parameters(
+    channels: int,
+    filters: tuple[int, ...],
+    *,
+    bias: int = 1,
+    reduced: bool = True,
+    projected: bool = True,
+) -> int:
+    """Branch by branch; the options are the readers' mistakes."""
     one, reduce3, three, reduce5, five, pool = filters
-    windows = [(1, channels, one), (1, channels, reduce3), (3, reduce3, three)]
-    windows += [(1, channels, reduce5), (5, reduce5, five), (1, channels, pool)]
-    kernels = [np.zeros((size, size, seen, count)) for size, seen, count in windows]
-    return sum(kernel.size + kernel.shape[-1] for kernel in kernels)
+    windows = [(1, channels, one), (1, channels, reduce3), (1, channels, reduce5)]
+    windows += [(3, reduce3 if reduced else channels, three)]
+    windows += [(5, reduce5 if reduced else channels, five)]
+    windows += [(1, channels, pool)] if projected else []
+    return sum((size**2 * seen + bias) * made for size, seen, made in windows)
 
 
 def _separable_share(inputs: int, outputs: int, window: int) -> float:
@@ -38,27 +44,23 @@ def _comparisons(image_size: int, patch: int) -> int:
     return sum(1 for _ in product(tokens, tokens))
 
 
-_PRETRAINED: Final = (
-    Exercise(
-        number="08.1",
+_PRETRAINED: Final = {
+    "08.1": Exercise(
         truth=_inception_parameters,
         cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
         why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
         mistakes={
-            "The biases are missing: each convolution has one for every filter.": lambda c, f: (
-                c * (f[0] + f[1] + f[3] + f[5]) + 9 * f[1] * f[2] + 25 * f[3] * f[4]
+            "The biases are missing: each convolution has one for every filter.": partial(
+                _inception_parameters, bias=0
             ),
             "The large windows see what the 1 × 1 convolution in front of them puts out, not the "
-            "module's input.": lambda c, f: (
-                (c + 1) * (f[0] + f[1] + f[3] + f[5]) + (9 * c + 1) * f[2] + (25 * c + 1) * f[4]
-            ),
-            "Pooling has no parameters, but a 1 × 1 convolution follows it.": lambda c, f: (
-                (c + 1) * (f[0] + f[1] + f[3]) + (9 * f[1] + 1) * f[2] + (25 * f[3] + 1) * f[4]
+            "module's input.": partial(_inception_parameters, reduced=False),
+            "Pooling has no parameters, but a 1 × 1 convolution follows it.": partial(
+                _inception_parameters, projected=False
             ),
         },
     ),
-    Exercise(
-        number="08.2",
+    "08.2": Exercise(
         truth=_separable_share,
         cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
         why="With a few hundred filters what remains is about one part in window × window.",
@@ -74,8 +76,7 @@ _PRETRAINED: Final = (
             ),
         },
     ),
-    Exercise(
-        number="08.3",
+    "08.3": Exercise(
         truth=_comparisons,
         cases=((224, 16), (384, 16), (64, 8)),
         why="Twice the picture's side makes nearly sixteen times the comparisons.",
@@ -90,7 +91,7 @@ _PRETRAINED: Final = (
             "a key.": lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
         },
     ),
-)
+}
 
 # 12: what trains, which statistics, how fast they drift ----------------------------------
 
@@ -99,20 +100,18 @@ def _weights_that_train(stack: list[tuple[str, bool, bool]]) -> int:
     """Ask Keras: build the layers and count."""
     from keras import layers  # noqa: PLC0415 (Keras takes seconds to import)
 
-    made = {
-        "conv": layers.Conv2D(4, 3, padding="same"),
-        "conv without bias": layers.Conv2D(4, 3, padding="same", use_bias=False),
-        "norm": layers.BatchNormalization(),
-        "pool": layers.MaxPooling2D(2),
+    make: dict[str, Callable[[bool], Any]] = {
+        "conv": lambda bias: layers.Conv2D(4, 3, padding="same", use_bias=bias),
+        "norm": lambda _: layers.BatchNormalization(),
+        "pool": lambda _: layers.MaxPooling2D(2),
     }
-    count = 0
+    found = 0
     for kind, has_bias, trainable in stack:
-        name = kind if has_bias or kind != "conv" else "conv without bias"
-        layer = type(made[name]).from_config(made[name].get_config())
+        layer = make[kind](has_bias)
         layer.build((None, 8, 8, 4))
         layer.trainable = trainable
-        count += len(layer.trainable_weights)
-    return count
+        found += len(layer.trainable_weights)
+    return found
 
 
 def _count(
@@ -145,9 +144,11 @@ def _batches_until(momentum: float, share: float) -> int:
     return batches
 
 
-_FREEZING: Final = (
-    Exercise(
-        number="12.1",
+# What BatchNormalization uses: not the batch's, or the batch's.
+_STATISTICS: Final = ("moving", "batch")
+
+_FREEZING: Final = {
+    "12.1": Exercise(
         truth=_weights_that_train,
         cases=(
             ([("conv", True, True), ("norm", False, True), ("pool", False, True)],),
@@ -166,27 +167,21 @@ _FREEZING: Final = (
             "Frozen layers are counted too.": partial(_count, frozen=True),
         },
     ),
-    Exercise(
-        number="12.2",
+    "12.2": Exercise(
         truth=_normalizes_by,
         cases=((True, True), (True, False), (False, True), (False, False)),
         why="Only a layer that may train, in a call that trains, looks at the batch.",
         mistakes={
             "The flag counts as well: a frozen BatchNormalization stays in inference mode whatever "
-            "the call says.": lambda trainable, training: "batch" if training else "moving",
-            "The call counts as well: nothing looks at the batch "
-            "in `predict`.": lambda trainable, training: "batch" if trainable else "moving",
-            "One of the two is not enough.": lambda trainable, training: (
-                "batch" if trainable or training else "moving"
-            ),
-            "The other way round: which statistics does a network use "
-            "in `predict`?": lambda trainable, training: (
-                "moving" if trainable and training else "batch"
-            ),
+            "the call says.": lambda trainable, training: _STATISTICS[training],
+            "The call counts as well: nothing looks at the batch in "
+            "`predict`.": lambda trainable, training: _STATISTICS[trainable],
+            "One of the two is not enough.": lambda *flags: _STATISTICS[any(flags)],
+            "The other way round: which statistics does a network use in "
+            "`predict`?": lambda *flags: _STATISTICS[not all(flags)],
         },
     ),
-    Exercise(
-        number="12.3",
+    "12.3": Exercise(
         truth=_batches_until,
         cases=((0.99, 0.5), (0.9, 0.9), (0.99, 0.99), (0.5, 0.9), (0.75, 0.3)),
         why="After n batches the old mean has the weight momentum to the power of n.",
@@ -199,7 +194,7 @@ _FREEZING: Final = (
             "the whole.": lambda momentum, share: ceil(share / (1 - momentum)),
         },
     ),
-)
+}
 
 # 13: which difference is real -------------------------------------------------------------
 
@@ -220,19 +215,12 @@ def _upper_tail(only_first: int, only_second: int) -> float:
 
 def _enough_pictures(accuracy: float, half_width: float) -> int:
     """By search: the first number of pictures whose interval is narrow enough."""
-    low, high = 0, 1
-    while 1.96 * sqrt(accuracy * (1 - accuracy) / high) > half_width:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        narrow = 1.96 * sqrt(accuracy * (1 - accuracy) / middle) <= half_width
-        low, high = (low, middle) if narrow else (middle, high)
-    return high
+    widths = ((n, 1.96 * sqrt(accuracy * (1 - accuracy) / n)) for n in count(1))
+    return next(n for n, width in widths if width <= half_width)
 
 
-_LADDER: Final = (
-    Exercise(
-        number="13.1",
+_LADDER: Final = {
+    "13.1": Exercise(
         truth=_both_tails,
         cases=((20, 8), (8, 20), (5, 5), (1, 0), (0, 12)),
         why="If both networks were equally good, each disputed picture would be a coin toss.",
@@ -245,8 +233,7 @@ _LADDER: Final = (
             "probability cannot.": lambda a, b: 2 * _upper_tail(a, b),
         },
     ),
-    Exercise(
-        number="13.2",
+    "13.2": Exercise(
         truth=_enough_pictures,
         cases=((0.9, 0.02), (0.97, 0.01), (0.5, 0.03), (0.97, 0.005)),
         why="Half the width takes four times the pictures.",
@@ -262,6 +249,6 @@ _LADDER: Final = (
             ),
         },
     ),
-)
+}
 
-EXERCISES: Final = (*_PRETRAINED, *_FREEZING, *_LADDER)
+EXERCISES: Final = {**_PRETRAINED, **_FREEZING, **_LADDER}
