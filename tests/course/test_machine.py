@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from cvlab.course import machine
+from tests.needs import needs_tensorflow
 
 FINE = machine.Machine(
     python="3.11.9",
@@ -193,8 +194,10 @@ def test_looking_without_the_gpu_is_quick() -> None:
     assert "tensorflow" not in done.stdout.split()
 
 
+@needs_tensorflow
 def test_gpus_are_what_the_backend_sees() -> None:
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf  # noqa: PLC0415
+
     assert len(machine._gpus()) == len(tf.config.list_physical_devices("GPU"))
 
 
