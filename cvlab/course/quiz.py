@@ -11,13 +11,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cvlab.cache import cache_root, locked
-from cvlab.course.statements import QUESTIONS
+from cvlab.course import statements
 from cvlab.course.tables import Shown, html_table
 
-PLACEHOLDER = "..."
-_MISSING = "(no answer yet)"
+QUESTIONS: Final = statements.QUESTIONS
+PLACEHOLDER: Final = "..."
+_MISSING: Final = "(no answer yet)"
 
 
 def path(*, again: bool = False) -> Path:

@@ -1,4 +1,4 @@
-"""What is right in the exercises of notebooks 00 to 03, and the mistakes readers make there."""
+"""The exercises of notebooks 00 to 03: right answers, and the mistakes that readers make."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,16 +32,16 @@ _INTERVALS: Final = (
 
 _START: Final = {
     "00.1": Exercise(
-        truth=lambda pictures, batch_size: len(range(0, pictures, batch_size)),
+        truth=lambda images, batch_size: len(range(0, images, batch_size)),
         cases=((2000, 20), (2000, 32), (7, 10), (10, 10), (1001, 1000)),
         why="The last batch may be smaller than the others, but it is a step too.",
         mistakes={
             "Pictures that do not fill a batch are left out: a last, smaller batch is a step "
-            "as well.": lambda pictures, batch_size: pictures // batch_size,
+            "as well.": lambda images, batch_size: images // batch_size,
             "A step is a whole batch, so the number of steps is a "
-            "whole number.": lambda pictures, batch_size: pictures / batch_size,
+            "whole number.": lambda images, batch_size: images / batch_size,
             "There is one step too many when the batches come out even: try 10 pictures in batches "
-            "of 10.": lambda pictures, batch_size: pictures // batch_size + 1,
+            "of 10.": lambda images, batch_size: images // batch_size + 1,
         },
     ),
     "00.2": Exercise(
@@ -65,7 +65,7 @@ _START: Final = {
 
 
 def _fewest_pixels(output: int, kernel: int, stride: int) -> int:
-    """By brute force: enlarge the picture until so many windows fit."""
+    """By brute force: enlarge the image until so many windows fit."""
     size = kernel
     while len(range(0, size - kernel + 1, stride)) < output:
         size += 1
@@ -73,7 +73,7 @@ def _fewest_pixels(output: int, kernel: int, stride: int) -> int:
 
 
 def _feature_maps(
-    picture: Array,
+    image: Array,
     filters: Array,
     *,
     pad: tuple[int, int] = (1, 1),
@@ -81,19 +81,19 @@ def _feature_maps(
     turn: bool = False,
 ) -> Array:
     """SciPy's correlation with each filter; the options are the readers' mistakes."""
-    padded = np.pad(picture, (pad, pad, (0, 0)), rim)
+    padded = np.pad(image, (pad, pad, (0, 0)), rim)
     kernels = np.moveaxis(filters[::-1, ::-1] if turn else filters, -1, 0)
     return np.concatenate([correlate(padded, kernel, "valid") for kernel in kernels], axis=-1)
 
 
-_PICTURE: Final = _rng.normal(size=(6, 7, 3))
+_IMAGE: Final = _rng.normal(size=(6, 7, 3))
 _FILTERS: Final = _rng.normal(size=(3, 3, 3, 2))
 _KERNEL: Final = _rng.normal(size=(3, 3))
 _INCOMING: Final = _rng.normal(size=(4, 5))
 
 
 def _nudged(incoming: Array, kernel: Array) -> Array:
-    """Gradient for the picture: a convolution is linear, so each pixel is tried by itself."""
+    """Return the gradient for the image: the convolution is linear, so try each pixel alone."""
     rows, columns = np.add(incoming.shape, kernel.shape) - 1
     pixels = np.eye(rows * columns).reshape(-1, rows, columns)
     return np.array(
@@ -118,7 +118,7 @@ _BLOCKS: Final = {
     ),
     "01.2": Exercise(
         truth=_feature_maps,
-        cases=((_PICTURE, _FILTERS),),
+        cases=((_IMAGE, _FILTERS),),
         why="One ring of zeros lets a 3 × 3 window sit on every pixel.",
         mistakes={
             "The output is smaller than the picture: nothing was padded.": partial(
@@ -129,8 +129,8 @@ _BLOCKS: Final = {
             "The rim is padded with copies of the outer pixels; `same` pads with zeros.": partial(
                 _feature_maps, rim="edge"
             ),
-            "All padding went to one side, so the feature maps are shifted: put half of it in "
-            "front.": partial(_feature_maps, pad=(0, 2)),
+            "All padding went to one side, so the feature maps are shifted: put half of it "
+            "in front.": partial(_feature_maps, pad=(0, 2)),
         },
     ),
     "01.3": Exercise(
@@ -163,9 +163,9 @@ def _follow(variance: float, momentum: float, steps: int) -> float:
 
 
 def _complex_steps(x: Array, gamma: Array, gradient: Array, epsilon: float) -> tuple[Array, ...]:
-    """The three gradients of sum(gradient × output), each number nudged by i × 1e-30.
+    """The three gradients of sum(gradient × output), by complex steps: each number plus i × 1e-30.
 
-    The derivative is the imaginary part over the nudge, without any rounding error of a difference.
+    The derivative is the imaginary part over the step, without the rounding error of a difference.
     """
     beta = np.zeros(x.shape[1])
 
@@ -205,7 +205,7 @@ def _backward(
 def _fold(
     kernel: Array, gamma: Array, beta: Array, moments: tuple[Array, Array], epsilon: float
 ) -> tuple[Array, Array]:
-    """Kernel and bias read off the composition itself: it is affine, so probing it suffices."""
+    """Read kernel and bias off the composition: it is affine, so its values on a basis suffice."""
     mean, variance = moments
 
     def composed(patch: Array) -> Array:
@@ -291,13 +291,13 @@ _BATCH_NORM: Final = {
 
 
 def _by_groups(x: Array, groups: int, epsilon: float = 1e-3) -> Array:
-    """One picture and one group at a time, by loops."""
+    """One image and one group at a time, by loops."""
     output = np.zeros(x.shape)
     width = x.shape[-1] // groups
-    for picture in range(len(x)):
+    for image in range(len(x)):
         for group in range(groups):
-            part = x[picture, ..., group * width : (group + 1) * width]
-            output[picture, ..., group * width : (group + 1) * width] = (
+            part = x[image, ..., group * width : (group + 1) * width]
+            output[image, ..., group * width : (group + 1) * width] = (
                 part - part.mean()
             ) / np.sqrt(part.var() + epsilon)
     return output
@@ -313,7 +313,7 @@ def _grouped(x: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
 
 
 def _who_notices() -> set[str]:
-    """Measured: does the output for a picture change when its pixels are doubled?"""
+    """Measure whether the output for an image changes when its pixels are doubled."""
     dice = np.random.default_rng(0)
     x = dice.normal(size=(4, 5, 5, 6))
     brighter = x.copy()
@@ -391,8 +391,8 @@ _FAMILY: Final = {
         ),
         why="With r_max = 1 and d_max = 0 nothing is corrected, and what is left is BatchNorm.",
         mistakes={
-            "r is upside down: the batch's deviation, which was divided by, must come "
-            "back.": partial(_corrections, mistake="inverse"),
+            "r is upside down: the batch's deviation, which was divided by, must "
+            "come back.": partial(_corrections, mistake="inverse"),
             "d is measured in the batch's deviations; inference measures in moving ones.": partial(
                 _corrections, mistake="batch"
             ),

@@ -1,4 +1,4 @@
-"""What is right in the exercises of notebooks 09 to 11, and the mistakes readers make there."""
+"""The exercises of notebooks 09 to 11: right answers, and the mistakes that readers make."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,41 +14,34 @@ from cvlab.course.exercises.judging import Array, Exercise
 
 
 def _batches(count: int, batch_size: int) -> list[tuple[int, int]]:
-    """By dealing the pictures out one by one."""
+    """Assign the images one by one."""
     found: list[tuple[int, int]] = []
-    for picture in range(count):
-        if picture % batch_size == 0:
-            found.append((picture, picture))
-        found[-1] = (found[-1][0], picture + 1)
+    for image in range(count):
+        if image % batch_size == 0:
+            found.append((image, image))
+        found[-1] = (found[-1][0], image + 1)
     return found
 
 
-def _caffe(pictures: Array) -> Array:
+def _caffe(images: Array) -> Array:
     """Ask Keras."""
     from keras.applications import vgg16  # noqa: PLC0415 (Keras takes seconds to import)
 
-    return np.asarray(vgg16.preprocess_input(np.array(pictures, dtype=np.float32)))
+    return np.asarray(vgg16.preprocess_input(np.array(images, dtype=np.float32)))
 
 
 _MEANS: Final = np.array([123.68, 116.779, 103.939])
 
 
-def _head_parameters(
-    height: int,
-    width: int,
-    channels: int,
-    units: int,
-    pooled: bool,
-    *,
-    bias: int = 1,
-    last: bool = True,
-    means: bool = True,
-    hidden: bool = False,
-) -> int:
-    """Layer by layer; the options are the readers' mistakes."""
-    inputs = channels if pooled and means else height * width * channels
-    layers = [(inputs, 1)] if pooled and not hidden else [(inputs, units), (units, 1)][: 1 + last]
-    return sum((rows + bias) * columns for rows, columns in layers)
+def _head_parameters(h: int, w: int, c: int, units: int, pooled: bool, *, mistake: str = "") -> int:
+    """Layer by layer; `mistake` names one that readers make."""
+    inputs = c if pooled and mistake != "pooling flattens" else h * w * c
+    layers = [(inputs, units), (units, 1)]
+    if pooled and mistake != "pooled head has two layers":
+        layers = [(inputs, 1)]
+    elif mistake == "no last layer":
+        layers.pop()
+    return sum((rows + (mistake != "no bias")) * columns for rows, columns in layers)
 
 
 _COLORS: Final = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3)).astype(np.float64)
@@ -76,17 +69,17 @@ _EXTRACTION: Final = {
         cases=((_COLORS,), (np.full((1, 2, 2, 3), 255.0),), (np.zeros((1, 1, 1, 3)),)),
         why="VGG16 learned from pictures in this order and around this mean, so it needs both.",
         mistakes={
-            "The channels are still red, green, blue; VGG16 takes blue first.": lambda pictures: (
-                pictures - _MEANS
+            "The channels are still red, green, blue; VGG16 takes blue first.": lambda images: (
+                images - _MEANS
             ),
             "The channels are turned round and the means are not: each mean belongs to "
-            "its color.": lambda pictures: pictures[..., ::-1] - _MEANS,
+            "its color.": lambda images: images[..., ::-1] - _MEANS,
             "The means are turned round and the channels are not: each mean belongs to "
-            "its color.": lambda pictures: pictures - _MEANS[::-1],
+            "its color.": lambda images: images - _MEANS[::-1],
             "That is the lecture's scale, 0 to 1, which is not the one VGG16 "
-            "learned on.": lambda pictures: pictures / 255,
+            "learned on.": lambda images: images / 255,
             "No division here: VGG16's numbers stay as large as those of "
-            "the pixels.": lambda pictures: (pictures[..., ::-1] - _MEANS[::-1]) / 255,
+            "the pixels.": lambda images: (images[..., ::-1] - _MEANS[::-1]) / 255,
         },
         tolerance=1e-4,
     ),
@@ -101,22 +94,22 @@ _EXTRACTION: Final = {
         why="Pooling divides by the number of positions before anything is multiplied.",
         mistakes={
             "The biases are missing: one for each output of a dense layer.": partial(
-                _head_parameters, bias=0
+                _head_parameters, mistake="no bias"
             ),
             "The last layer is missing: it turns the outputs into one probability.": partial(
-                _head_parameters, last=False
+                _head_parameters, mistake="no last layer"
             ),
             "Pooling leaves one number for each channel, whatever the height and width.": partial(
-                _head_parameters, means=False
+                _head_parameters, mistake="pooling flattens"
             ),
             "The head with pooling has no layer of 256: its one layer follows the means.": partial(
-                _head_parameters, hidden=True
+                _head_parameters, mistake="pooled head has two layers"
             ),
         },
     ),
 }
 
-# 10: what a stored view costs, and two looks at a picture ----------------------------------
+# 10: what a stored view costs, and two looks at a image ----------------------------------
 
 
 def _epochs_until_it_pays(
@@ -129,14 +122,14 @@ def _epochs_until_it_pays(
     return epochs
 
 
-def _both_ways(predict: Callable[[Array], Array], pictures: Array) -> Array:
-    return np.asarray(np.mean([predict(pictures), predict(np.flip(pictures, axis=2))], axis=0))
+def _both_ways(predict: Callable[[Array], Array], images: Array) -> Array:
+    return np.asarray(np.mean([predict(images), predict(np.flip(images, axis=2))], axis=0))
 
 
-def _left_half(pictures: Array) -> Array:
-    """A stand-in for a network: red light in the upper left quarter of each picture, (N, 1)."""
-    height, width = pictures.shape[1] // 2, pictures.shape[2] // 2
-    return np.asarray(pictures[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
+def _left_half(images: Array) -> Array:
+    """Stand in for a network: mean red of the upper left quarter of each image, shape (N, 1)."""
+    height, width = images.shape[1] // 2, images.shape[2] // 2
+    return np.asarray(images[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
 
 
 _FROZEN: Final = {
@@ -181,7 +174,7 @@ _FROZEN: Final = {
     ),
 }
 
-# 11: what trains, how far it moves, how sure it gets ---------------------------------------
+# 11: what trains, how far it moves, confidence ---------------------------------------
 
 _PLAN: Final = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
 
@@ -199,7 +192,7 @@ def _vgg16_from(block: int, *, bias: int = 1, only: bool = False, channels: int 
 
 
 def _surer(probabilities: Array, factor: float) -> Array:
-    """By odds: multiplying the logit raises the odds to a power."""
+    """By odds: multiplying the logit raises the odds to that power."""
     odds = (probabilities / (1 - probabilities)) ** factor
     return np.asarray(odds / (1 + odds))
 
@@ -260,8 +253,8 @@ _TUNING: Final = {
             ),
             "That compares the two lengths; a weight can turn without getting "
             "longer.": lambda before, after: float(abs(norm(after) - norm(before)) / norm(before)),
-            "That is the length of the change; it still has to be compared with that of the "
-            "weight.": lambda before, after: float(norm(after - before)),
+            "That is the length of the change; it still has to be compared with that of "
+            "the weight.": lambda before, after: float(norm(after - before)),
             "A mean of ratios lets numbers near zero decide: take the lengths of the whole arrays "
             "first.": lambda before, after: float(np.mean(np.abs((after - before) / before))),
         },

@@ -1,4 +1,4 @@
-"""What is right in the exercises of notebook 14, and the mistakes readers make there."""
+"""The exercises of notebook 14: right answers, and the mistakes that readers make."""
 
 from itertools import combinations
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""What is right in the exercises of notebooks 04 to 07, and the mistakes readers make there."""
+"""The exercises of notebooks 04 to 07: right answers, and the mistakes that readers make."""
 
 from collections.abc import Callable
 from functools import partial
@@ -77,14 +77,12 @@ _DATASET: Final = {
 # 05: parameters, loss, shuffled labels ----------------------------------------------------
 
 
-def _parameters(
-    image_size: int, units: int, *, bias: int = 1, shrink: int = 2, round_up: bool = False
-) -> int:
-    """The small convnet's parameters, layer by layer; the options are the readers' mistakes."""
-    size, channels, total = image_size, 3, 0
+def _parameters(image_size: int, units: int, mistake: str = "") -> int:
+    """The small convnet's, layer by layer; `mistake` names one that readers make."""
+    size, channels, total, bias = image_size, 3, 0, mistake != "no bias"
     for filters in (32, 64, 128, 128):
         total += (9 * channels + bias) * filters
-        size = (size - shrink + round_up) // 2
+        size = size // 2 if mistake == "padded" else (size - 2 + (mistake == "rounded up")) // 2
         channels = filters
     return total + (size * size * channels + bias) * units + units + bias
 
@@ -105,12 +103,12 @@ _BASELINE: Final = {
         "parameters.",
         mistakes={
             "The biases are missing: one for each filter and each unit.": partial(
-                _parameters, bias=0
+                _parameters, mistake="no bias"
             ),
             "Your maps do not shrink at the convolutions: without padding a 3 × 3 window loses a "
-            "pixel on each side.": partial(_parameters, shrink=0),
+            "pixel on each side.": partial(_parameters, mistake="padded"),
             "Pooling rounds an odd size down: half a square is left out.": partial(
-                _parameters, round_up=True
+                _parameters, mistake="rounded up"
             ),
         },
     ),
@@ -151,13 +149,13 @@ _BASELINE: Final = {
 
 
 def _shear_by_search(pixels: float, size: int) -> float:
-    """Turn the angle up until the outermost row is where it should be."""
+    """Search for the angle at which the outermost row is where it should be."""
     half = (size - 1) / 2
     return float(optimize.brentq(lambda angle: half * np.sin(np.deg2rad(angle)) - pixels, 0, 90))
 
 
 def _gains_by_counting(before: float, after: float) -> tuple[float, float, float]:
-    """Of a thousand pictures: how many more are right, of those right, of those wrong."""
+    """Count a thousand images: how many more are right, of those right, of those wrong."""
     right_before, right_after = 1000 * before, 1000 * after
     more = right_after - right_before
     return more / 10, more / right_before, more / (1000 - right_before)

@@ -1,4 +1,4 @@
-"""What is right in the exercises of notebooks 08, 12 and 13, and the mistakes readers make."""
+"""The exercises of notebooks 08, 12 and 13: right answers, and the mistakes readers make."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,20 +13,15 @@ from cvlab.course.exercises.judging import Exercise
 # 08: what networks are made of -------------------------------------------------------------
 
 
-def _inception_parameters(
-    channels: int,
-    filters: tuple[int, ...],
-    *,
-    bias: int = 1,
-    reduced: bool = True,
-    projected: bool = True,
-) -> int:
-    """Branch by branch; the options are the readers' mistakes."""
+def _inception_parameters(channels: int, filters: tuple[int, ...], mistake: str = "") -> int:
+    """Branch by branch; `mistake` names one that readers make."""
     one, reduce3, three, reduce5, five, pool = filters
+    seen3, seen5 = (channels,) * 2 if mistake == "not reduced" else (reduce3, reduce5)
     windows = [(1, channels, one), (1, channels, reduce3), (1, channels, reduce5)]
-    windows += [(3, reduce3 if reduced else channels, three)]
-    windows += [(5, reduce5 if reduced else channels, five)]
-    windows += [(1, channels, pool)] if projected else []
+    windows += [(3, seen3, three), (5, seen5, five)]
+    if mistake != "nothing after pooling":
+        windows.append((1, channels, pool))
+    bias = mistake != "no bias"
     return sum((size**2 * seen + bias) * made for size, seen, made in windows)
 
 
@@ -51,12 +46,12 @@ _PRETRAINED: Final = {
         why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
         mistakes={
             "The biases are missing: each convolution has one for every filter.": partial(
-                _inception_parameters, bias=0
+                _inception_parameters, mistake="no bias"
             ),
             "The large windows see what the 1 × 1 convolution in front of them puts out, not the "
-            "module's input.": partial(_inception_parameters, reduced=False),
+            "module's input.": partial(_inception_parameters, mistake="not reduced"),
             "Pooling has no parameters, but a 1 × 1 convolution follows it.": partial(
-                _inception_parameters, projected=False
+                _inception_parameters, mistake="nothing after pooling"
             ),
         },
     ),
@@ -136,7 +131,7 @@ def _normalizes_by(trainable: bool, training: bool) -> str:
 
 
 def _batches_until(momentum: float, share: float) -> int:
-    """By doing it: from 0 toward 1, batch after batch."""
+    """By simulation: from 0 toward 1, batch after batch."""
     moving, batches = 0.0, 0
     while moving < share:
         moving = momentum * moving + (1 - momentum)
@@ -174,11 +169,11 @@ _FREEZING: Final = {
         mistakes={
             "The flag counts as well: a frozen BatchNormalization stays in inference mode whatever "
             "the call says.": lambda trainable, training: _STATISTICS[training],
-            "The call counts as well: nothing looks at the batch in "
-            "`predict`.": lambda trainable, training: _STATISTICS[trainable],
+            "The call counts as well: nothing looks at the batch "
+            "in `predict`.": lambda trainable, training: _STATISTICS[trainable],
             "One of the two is not enough.": lambda *flags: _STATISTICS[any(flags)],
-            "The other way round: which statistics does a network use in "
-            "`predict`?": lambda *flags: _STATISTICS[not all(flags)],
+            "The other way round: which statistics does a network use "
+            "in `predict`?": lambda *flags: _STATISTICS[not all(flags)],
         },
     ),
     "12.3": Exercise(
@@ -200,7 +195,7 @@ _FREEZING: Final = {
 
 
 def _both_tails(only_first: int, only_second: int) -> float:
-    """Count all ways in which the disputed pictures could fall, and those at least as uneven."""
+    """Count all outcomes for the disputed images, and those at least as uneven."""
     disputed = only_first + only_second
     observed = abs(only_first - only_second)
     ways = [comb(disputed, k) for k in range(disputed + 1) if abs(disputed - 2 * k) >= observed]
@@ -208,13 +203,13 @@ def _both_tails(only_first: int, only_second: int) -> float:
 
 
 def _upper_tail(only_first: int, only_second: int) -> float:
-    """Chance that one given network wins at least as many as the winner did."""
+    """Probability that a given network wins at least as many as the winner did."""
     disputed, most = only_first + only_second, max(only_first, only_second)
     return float(sum(comb(disputed, k) for k in range(most, disputed + 1)) / 2**disputed)
 
 
-def _enough_pictures(accuracy: float, half_width: float) -> int:
-    """By search: the first number of pictures whose interval is narrow enough."""
+def _enough_images(accuracy: float, half_width: float) -> int:
+    """By search: the first number of images whose interval is narrow enough."""
     widths = ((n, 1.96 * sqrt(accuracy * (1 - accuracy) / n)) for n in count(1))
     return next(n for n, width in widths if width <= half_width)
 
@@ -234,7 +229,7 @@ _LADDER: Final = {
         },
     ),
     "13.2": Exercise(
-        truth=_enough_pictures,
+        truth=_enough_images,
         cases=((0.9, 0.02), (0.97, 0.01), (0.5, 0.03), (0.97, 0.005)),
         why="Half the width takes four times the pictures.",
         mistakes={
