@@ -292,24 +292,19 @@ _BATCH_NORM: Final = {
 
 def _by_groups(x: Array, groups: int, epsilon: float = 1e-3) -> Array:
     """One image and one group at a time, by loops."""
-    output = np.zeros(x.shape)
-    width = x.shape[-1] // groups
-    for image in range(len(x)):
-        for group in range(groups):
-            part = x[image, ..., group * width : (group + 1) * width]
-            output[image, ..., group * width : (group + 1) * width] = (
-                part - part.mean()
-            ) / np.sqrt(part.var() + epsilon)
+    output = x.copy()
+    for image in output:
+        for part in np.split(image, groups, axis=-1):
+            part[...] = (part - part.mean()) / np.sqrt(part.var() + epsilon)
     return output
 
 
 def _grouped(x: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     """Standardize over `axes` after splitting the channels to `shape`."""
     parts = x.reshape(*x.shape[:3], *shape)
-    mean = parts.mean(axis=axes, keepdims=True)
-    return np.asarray((parts - mean) / np.sqrt(parts.var(axis=axes, keepdims=True) + 1e-3)).reshape(
-        x.shape
-    )
+    centered = parts - parts.mean(axis=axes, keepdims=True)
+    spread = np.sqrt(parts.var(axis=axes, keepdims=True) + 1e-3)
+    return np.reshape(centered / spread, x.shape)
 
 
 def _who_notices() -> set[str]:

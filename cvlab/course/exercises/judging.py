@@ -161,8 +161,6 @@ def _plain(value: Any) -> Any:
 
 def _array(value: Any) -> Any:
     """Return the value as an array of numbers, None if it is something else."""
-    if value is None or isinstance(value, str | Mapping | set | frozenset):
-        return None
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):

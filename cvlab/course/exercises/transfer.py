@@ -7,6 +7,7 @@ from math import ceil, comb, log, sqrt
 from typing import Any, Final
 
 import numpy as np
+from scipy import stats
 
 from cvlab.course.exercises.judging import Exercise
 
@@ -194,18 +195,10 @@ _FREEZING: Final = {
 # 13: which difference is real -------------------------------------------------------------
 
 
-def _both_tails(only_first: int, only_second: int) -> float:
-    """Count all outcomes for the disputed images, and those at least as uneven."""
-    disputed = only_first + only_second
-    observed = abs(only_first - only_second)
-    ways = [comb(disputed, k) for k in range(disputed + 1) if abs(disputed - 2 * k) >= observed]
-    return float(sum(ways) / 2**disputed)
-
-
 def _upper_tail(only_first: int, only_second: int) -> float:
     """Probability that a given network wins at least as many as the winner did."""
-    disputed, most = only_first + only_second, max(only_first, only_second)
-    return float(sum(comb(disputed, k) for k in range(most, disputed + 1)) / 2**disputed)
+    most = max(only_first, only_second)
+    return float(stats.binom.sf(most - 1, only_first + only_second, 0.5))
 
 
 def _enough_images(accuracy: float, half_width: float) -> int:
@@ -216,7 +209,7 @@ def _enough_images(accuracy: float, half_width: float) -> int:
 
 _LADDER: Final = {
     "13.1": Exercise(
-        truth=_both_tails,
+        truth=lambda a, b: float(stats.binomtest(a, a + b).pvalue),
         cases=((20, 8), (8, 20), (5, 5), (1, 0), (0, 12)),
         why="If both networks were equally good, each disputed picture would be a coin toss.",
         mistakes={
