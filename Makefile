@@ -32,7 +32,7 @@ READY := $(VENV)/.ready-$(LOCK)
 OUT := build/$(PROFILE)
 SOURCES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
 EXECUTED := $(SOURCES:lectures/%=$(OUT)/%)
-PACKAGE := $(wildcard cvlab/*.py cvlab/*/*.py cvlab/*/*/*.py cvlab/course/recorded.json cvlab/models/weights/*)
+PACKAGE := $(wildcard cvlab/*.py cvlab/*/*.py cvlab/*/*/*.py cvlab/course/recorded.json cvlab/course/lecture.toml cvlab/models/weights/*)
 
 # The notebooks run in lectures/, so paths given here must not depend on the folder. (Make's own
 # abspath would split a path at its spaces.)

@@ -1,6 +1,6 @@
 """Does what the lecture says hold? The lecture's figure, the measured one, and a verdict.
 
-At its end a notebook hands over what it has measured, by the ids in `cvlab.course.statements`:
+At its end a notebook hands over what it has measured, by the names in `lecture.toml`:
 
     checked = claims.check(
         "05",
@@ -8,7 +8,7 @@ At its end a notebook hands over what it has measured, by the ids in `cvlab.cour
         {
             "small-cnn-parameters": at_150.count_params(),  # a number
             "summary-rows": rows[1:] == LECTURE_SUMMARY,  # a fact, true or false
-            "baseline-accuracy": predicted == labels,  # right or wrong, picture by picture
+            "baseline-accuracy": predicted == labels,  # right or wrong, image by image
             "baseline-overfits-epoch": overfits_at,
             ...
         },
@@ -37,6 +37,7 @@ from cvlab import profiles
 from cvlab.cache import cache_root
 from cvlab.course import statements
 from cvlab.course.statements import DIFFERS, HOLDS, UNMEASURED, Claim
+from cvlab.course.tables import Shown, html_table
 from cvlab.evaluation import measure
 
 # The runner sets it to the folder of the run whose notebook it executes.
@@ -53,12 +54,12 @@ class Finding:
     """What was measured for a claim, and the verdict.
 
     Attributes:
-        id: Key of `lecture.CLAIMS`.
+        id: Key of `statements.CLAIMS`.
         verdict: `HOLDS`, `DIFFERS` or `UNMEASURED` of `cvlab.course.statements`.
         value: True or false for a fact, else the measured number; None if there is none.
         low: Lower bound of the 95 % interval, where there is one.
         high: Its upper bound.
-        hits: For an accuracy measured picture by picture, which were right, "1" and "0" in order.
+        hits: For an accuracy measured image by image, which were right, "1" and "0" in order.
     """
 
     id: str
@@ -74,6 +75,11 @@ class Finding:
         return statements.CLAIMS[self.id]
 
     @property
+    def today(self) -> str:
+        """What is true instead of the statement, if the measurement differs; else empty."""
+        return self.claim.today if self.verdict == DIFFERS else ""
+
+    @property
     def interval(self) -> measure.Interval | None:
         """The measured figure with its bounds; None for a fact or a bare number."""
         if self.value is None or self.low is None or self.high is None:
@@ -82,39 +88,35 @@ class Finding:
 
     @property
     def right(self) -> NDArray[np.bool_] | None:
-        """For each test picture whether it was right, shape (N,); None if that was not kept."""
+        """Whether each test image was right, shape (N,); None if that was not kept."""
         return np.array(list(self.hits)) == "1" if self.hits else None
 
     def measured(self) -> str:
-        """The measurement as text: `79.7 % (77.1 to 82.1 %)`, `3,453,121`, `not so`."""
-        text = self._figure()
-        if self.verdict == UNMEASURED and self.value is not None:
-            return f"{text} with this profile's pictures and base"
-        return text
-
-    def _figure(self) -> str:
-        interval = self.interval
-        if self.value is None:
+        """Return the measurement as text: `79.7 % (77.1 to 82.1 %)`, `3,453,121`, `not so`."""
+        value, interval, percent = self.value, self.interval, self.claim.percent
+        if value is None:
             return "–"
-        if isinstance(self.value, bool):
-            return "as stated" if self.value else "not so"
-        if interval is not None and self.claim.percent:
-            return interval.percent()
-        if interval is not None:
-            return f"{interval.value:.4g} ({interval.low:.4g} to {interval.high:.4g})"
-        if self.claim.percent:
-            return f"{100 * self.value:.1f} %"
-        return f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.4g}"
+        if isinstance(value, bool):
+            text = "as stated" if value else "not so"
+        elif interval is not None and percent:
+            text = interval.percent()
+        elif interval is not None:
+            text = f"{interval.value:.4g} ({interval.low:.4g} to {interval.high:.4g})"
+        elif percent:
+            text = f"{100 * value:.1f} %"
+        else:
+            text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+        return text + " with this profile's pictures and base" * (self.verdict == UNMEASURED)
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Shown):
     """The claims of one notebook with their verdicts; shows itself as a table.
 
     Attributes:
         notebook: Number of the notebook.
         profile: Profile it ran with.
-        findings: One for each claim, in the order of `cvlab.course.statements`.
+        findings: One for each claim, in the order of `lecture.toml`.
     """
 
     notebook: str
@@ -122,99 +124,81 @@ class Checked:
     findings: tuple[Finding, ...]
 
     def verdicts(self) -> str:
-        """Id and verdict, one claim a line: deterministic, so nbval can compare it."""
+        """Return id and verdict, one claim per line: deterministic, so nbval can compare it."""
         return verdict_lines({finding.id: finding.verdict for finding in self.findings})
 
     def __str__(self) -> str:
-        """The table as text."""
+        """Return the table as text."""
         rows = [("the lecture says", "measured", "verdict")]
         rows += [(f.claim.says, f.measured(), f.verdict) for f in self.findings]
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
-        lines = []
-        for number, (says, measured, verdict) in enumerate(rows):
-            lines.append(f"{says:<{widths[0]}}  {measured:<{widths[1]}}  {verdict}")
-            finding = self.findings[number - 1] if number else None
-            if finding and finding.verdict == DIFFERS and finding.claim.today:
-                lines.append(f"    today: {finding.claim.today}")
-        return "\n".join(lines)
+        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {verdict}" for a, b, verdict in rows]
+        notes = ["", *(f"\n    today: {f.today}" if f.today else "" for f in self.findings)]
+        return "\n".join(line + note for line, note in zip(lines, notes, strict=True))
 
     def _repr_html_(self) -> str:
-        """The table as HTML, without colors of its own, so it reads on light and dark pages."""
-        rows = "\n".join(_html_row(finding) for finding in self.findings)
-        return (
-            "<table>\n"
-            f"<caption>Claims of notebook {self.notebook}, profile {self.profile}</caption>\n"
-            '<thead><tr><th scope="col">The lecture says</th><th scope="col">Measured</th>'
-            '<th scope="col">Verdict</th></tr></thead>\n'
-            f"<tbody>\n{rows}\n</tbody>\n</table>"
+        return html_table(
+            ("The lecture says", "Measured", "Verdict"),
+            (
+                (
+                    html.escape(f.claim.says)
+                    + (f"<br><small>Today: {html.escape(f.today)}</small>" if f.today else ""),
+                    html.escape(f.measured()),
+                    f"{_MARKS[f.verdict]} {f.verdict}",
+                )
+                for f in self.findings
+            ),
+            caption=f"Claims of notebook {self.notebook}, profile {self.profile}",
+            between="\n",
         )
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": str(self)}
-
-
-def _html_row(finding: Finding) -> str:
-    claim = finding.claim
-    note = (
-        f"<br><small>Today: {html.escape(claim.today)}</small>"
-        if finding.verdict == DIFFERS and claim.today
-        else ""
-    )
-    return (
-        f'<tr><th scope="row">{html.escape(claim.says)}{note}</th>'
-        f"<td>{html.escape(finding.measured())}</td>"
-        f"<td>{_MARKS[finding.verdict]} {finding.verdict}</td></tr>"
-    )
 
 
 def verdict_lines(verdicts: Mapping[str, str]) -> str:
-    """Lay verdicts by claim id out as `Checked.verdicts` does."""
+    """Lay out verdicts by claim id as `Checked.verdicts` does."""
     width = max(map(len, verdicts), default=0)
     return "\n".join(f"{name:<{width}}  {verdict}" for name, verdict in verdicts.items())
 
 
 def expected(notebook: str) -> dict[str, str]:
-    """The verdicts by claim id that a notebook's committed outputs (profile `quick`) show."""
+    """Return the verdicts by claim id that the committed outputs of a notebook show."""
     return {claim.id: claim.expected() for claim in statements.of_notebook(notebook)}
 
 
 def check(notebook: str, profile: str, measured: Mapping[str, Measured]) -> Checked:
-    """Set a notebook's measurements beside what the lecture says, and keep the findings.
+    """Compare a notebook's measurements with what the lecture says, and keep the findings.
 
     Args:
         notebook: Number of the notebook, for example `05`.
         profile: Name of the profile it runs with.
-        measured: One entry for each claim of this notebook in `cvlab.course.statements`:
+        measured: One entry for each claim of this notebook in `lecture.toml`:
 
             - for a fact, whether the lecture's statement holds (so False for most errata);
             - for a figure, a number; or a `measure.Interval`; or, for an accuracy, an array of
-              booleans (N,), right or wrong for each test picture in the order of the data set,
-              from which the interval is computed and by which notebook 13 compares networks
-              picture by picture;
+              booleans (N,), right or wrong for each test image in the order of the data set, from
+              which the interval is computed and by which notebook 13 compares networks image by
+              image;
             - for a figure, False if what it is about did not happen (no epoch of overfitting);
             - None only in a profile that cannot decide the claim.
 
     Returns:
-        The table. A figure holds if the interval (or the number) and the lecture's range have a
-        point in common.
+        The table. A figure holds if the interval (or the number) and the lecture's range overlap.
 
     Raises:
         ValueError: If there is no such profile or no claim of that notebook, or a claim of it is
-            missing, unknown or measured by something else than its kind asks for; the message
-            names it.
+            missing, unknown or measured by a value of the wrong kind; the message names it.
     """
     profiles.get(profile)
     claims = {claim.id: claim for claim in statements.of_notebook(notebook)}
     if not claims:
         numbers = sorted({claim.notebook for claim in statements.CLAIMS.values()})
         raise ValueError(
-            f"cvlab/course/statements.py lists no claim of a notebook {notebook!r}: name it by its number, "
-            f"one of {', '.join(numbers)}"
+            f"cvlab/course/lecture.toml lists no claim of a notebook {notebook!r}: name it by its "
+            f"number, one of {', '.join(numbers)}"
         )
     missing, unknown = claims.keys() - measured.keys(), measured.keys() - claims.keys()
     if missing or unknown:
         raise ValueError(
-            f"Notebook {notebook} must measure the claims that cvlab/course/statements.py lists for it"
+            f"Notebook {notebook} must measure what cvlab/course/lecture.toml lists for it"
             + (f"; not measured: {', '.join(sorted(missing))}" if missing else "")
             + (f"; not listed: {', '.join(sorted(unknown))}" if unknown else "")
         )
@@ -232,7 +216,7 @@ def _find(claim: Claim, profile: str, measured: Measured) -> Finding:
     if value is None:
         raise ValueError(
             f"The profile {profile} can decide the claim {claim.id!r}: measure it instead of None, "
-            "or take the profile out of the claim's `profiles` in cvlab/course/statements.py"
+            "or take the profile out of the claim's `profiles` in cvlab/course/lecture.toml"
         )
     if claim.bounds is None or isinstance(value, bool):
         return Finding(claim.id, HOLDS if value else DIFFERS, **parts)
@@ -242,39 +226,34 @@ def _find(claim: Claim, profile: str, measured: Measured) -> Finding:
 
 
 def _parts(claim: Claim, measured: Measured) -> dict[str, Any]:
-    """Bring a measurement to the fields of `Finding`."""
+    """Convert a measurement to the fields of `Finding`."""
+    parts: dict[str, Any] = {}
     if measured is None:
-        return {}
-    if isinstance(measured, measure.Interval):
-        parts: dict[str, Any] = {
-            "value": float(measured.value),
-            "low": float(measured.low),
-            "high": float(measured.high),
-        }
-    elif isinstance(measured, np.ndarray) and measured.ndim:
+        return parts
+    if isinstance(measured, np.ndarray) and measured.ndim:
         if measured.ndim != 1 or measured.dtype != np.bool_:
             raise ValueError(
                 f"The claim {claim.id!r} got an array {measured.shape} of {measured.dtype}: pass "
-                "booleans of shape (N,), right or wrong for each test picture"
+                "booleans of shape (N,), right or wrong for each test image"
             )
-        found = measure.wilson_interval(int(measured.sum()), measured.size)
-        hits = "".join("1" if right else "0" for right in measured)
-        parts = {"value": found.value, "low": found.low, "high": found.high, "hits": hits}
+        parts["hits"] = "".join("1" if right else "0" for right in measured)
+        measured = measure.wilson_interval(int(measured.sum()), measured.size)
+    if isinstance(measured, measure.Interval):
+        parts |= {name: float(getattr(measured, name)) for name in ("value", "low", "high")}
     else:
-        value = np.asarray(measured).item()
-        if not isinstance(value, bool | int | float):
-            raise ValueError(
-                f"The claim {claim.id!r} got {measured!r}: pass True or False, a number, an "
-                "Interval or an array of booleans"
-            )
-        parts = {"value": value}
-    is_fact = isinstance(parts["value"], bool)
-    if claim.bounds is None and not is_fact:
+        parts["value"] = np.asarray(measured).item()
+    value = parts["value"]
+    if not isinstance(value, bool | int | float):
+        raise ValueError(
+            f"The claim {claim.id!r} got {measured!r}: pass True or False, a number, an Interval "
+            "or an array of booleans"
+        )
+    if claim.bounds is None and not isinstance(value, bool):
         raise ValueError(
             f"The claim {claim.id!r} is a statement without a figure, and got {measured!r}: pass "
-            "True if it holds and False if not, or give it a figure in cvlab/course/statements.py"
+            "True if it holds and False if not, or give it a figure in cvlab/course/lecture.toml"
         )
-    if claim.bounds is not None and parts["value"] is True:
+    if claim.bounds is not None and value is True:
         raise ValueError(
             f"The claim {claim.id!r} is about the figure {claim.figure}: pass the measured one, or "
             "False if there is none"
@@ -283,18 +262,18 @@ def _parts(claim: Claim, measured: Measured) -> dict[str, Any]:
 
 
 def folder(profile: str) -> Path:
-    """Where the findings of a profile lie: the runner's folder, else one in the cache."""
+    """Return the folder of a profile's findings: the runner's, else one in the cache."""
     given = os.environ.get(FOLDER_VARIABLE)
     return Path(given) if given else cache_root() / "records" / profile
 
 
 def file_of(records: Path, notebook: str) -> Path:
-    """The file with the findings of one notebook in a folder of records."""
+    """Return the path of one notebook's findings in a folder of records."""
     return records / f"{notebook}.claims.json"
 
 
 def entry(finding: Finding) -> dict[str, Any]:
-    """A finding as JSON keeps it, empty fields left out."""
+    """Return a finding as it is kept in JSON, without empty fields."""
     return {key: value for key, value in asdict(finding).items() if value not in (None, "")}
 
 
@@ -306,14 +285,14 @@ def _save(checked: Checked) -> None:
         "profile": checked.profile,
         "claims": [entry(finding) for finding in checked.findings],
     }
-    # Written beside and moved into place: notebook 13 never reads half a file.
+    # Written to a draft and moved: notebook 13 never reads half a file.
     draft = target.with_name(f"{target.name}.{os.getpid()}")
     draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     draft.replace(target)
 
 
 def load(profile: str, records: Path | None = None) -> dict[str, Finding]:
-    """The findings kept so far, by claim id.
+    """Return the findings kept so far, by claim id.
 
     Args:
         profile: Only findings of this profile are returned.
@@ -330,7 +309,7 @@ def load(profile: str, records: Path | None = None) -> dict[str, Finding]:
             of_profile = content["profile"] == profile
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"{file} does not hold findings any more ({error!r}): delete it and run notebook "
+                f"{file} does not hold findings ({error!r}): delete it and run notebook "
                 f"{file.name[:2]} again"
             ) from error
         if of_profile:

@@ -1,37 +1,39 @@
 """Does this machine have what the course needs? Asked before anything slow is imported."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-# Floors of pyproject.toml; a test keeps the two in step.
-PYTHON = (3, 11)
-PACKAGES = {"keras": "3.12", "tensorflow": "2.20", "numpy": "2.0"}
-CORES = 2
-MEMORY_GIB = 4.0
+# The lower bounds of pyproject.toml; a test compares them. Keras needs one of the backends.
+PYTHON: Final = (3, 11)
+PACKAGES: Final = {"keras": "3.12", "numpy": "2.0"}
+BACKENDS: Final = {"tensorflow": "2.20", "jax": "0.6", "torch": "2.6"}
+CORES: Final = 2
+MEMORY_GIB: Final = 4.0
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is.
+    """What the course has to run on.
 
     Attributes:
         python: Version of Python, for example `3.11.9`.
-        packages: Version by package, None where it is not installed.
+        packages: Versions of Keras, its backend and NumPy, by the name of the package.
         system: Operating system and processor, for example `Linux x86_64`.
         cores: Processor cores this process may use.
         memory_gib: Memory in GiB this process may use, None if the system does not say.
-        gpus: Names of the graphics cards that the Keras backend can use; None if `check` was told
-            not to ask.
-        bfloat16: Whether the processor multiplies these numbers itself; see `multiplies_bfloat16`.
+        gpus: Names of the GPUs that the Keras backend can use; None if `check` did not ask.
+        bfloat16: Whether the processor has native bfloat16 support; see `multiplies_bfloat16`.
     """
 
     python: str
-    packages: dict[str, str | None]
+    packages: dict[str, str]
     system: str
     cores: int
     memory_gib: float | None
@@ -67,11 +69,11 @@ class Machine:
         return found
 
     def report(self) -> str:
-        """The facts, one a line, the warnings below."""
+        """Return the facts, one per line, and the warnings below them."""
         memory = "unknown" if self.memory_gib is None else f"{self.memory_gib:.1f} GiB"
         rows = {
             "Python": self.python,
-            **{name: version or "not installed" for name, version in self.packages.items()},
+            **self.packages,
             "system": self.system,
             "cores": str(self.cores),
             "memory": memory,
@@ -85,16 +87,19 @@ class Machine:
 def check(*, gpu: bool = True) -> Machine:
     """Look at the machine; stop early, with advice, if the course cannot run on it.
 
+    Of the backends only the one that Keras will use is needed, whichever that is.
+
     Args:
-        gpu: Ask the Keras backend for graphics cards, which imports it (several seconds).
+        gpu: Whether to ask the Keras backend for GPUs, which imports it (several seconds).
 
     Raises:
         RuntimeError: If Python or a package is missing or too old; the message says which, and
             how to get the right one.
     """
     version = ".".join(map(str, sys.version_info[:3]))
-    packages = {name: _installed(name) for name in PACKAGES}
-    problems = _problems(version, packages)
+    backend = keras_backend()
+    packages = {name: _installed(name) for name in ("keras", backend, "numpy")}
+    problems = _problems(version, backend, packages)
     if problems:
         raise RuntimeError(
             "The course cannot run here yet:\n"
@@ -104,7 +109,7 @@ def check(*, gpu: bool = True) -> Machine:
         )
     return Machine(
         python=version,
-        packages=packages,
+        packages={name: found for name, found in packages.items() if found},
         system=f"{platform.system()} {platform.machine()}",
         cores=_cores(),
         memory_gib=_memory_gib(),
@@ -113,24 +118,44 @@ def check(*, gpu: bool = True) -> Machine:
     )
 
 
-def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the processor multiplies bfloat16 numbers itself.
+def keras_backend() -> str:
+    """Return the name of the backend that Keras will use, without importing Keras.
 
-    There Keras trains convnets nearly twice as fast under the policy `mixed_bfloat16`, which keeps
-    the weights in float32. Other processors imitate it and get slower.
+    Keras takes it from the environment variable `KERAS_BACKEND`, else from `keras.json` in
+    `KERAS_HOME` or `~/.keras`, else it is `tensorflow`; see
+    https://keras.io/getting_started/#configuring-your-backend.
+    """
+    if named := os.environ.get("KERAS_BACKEND"):
+        return named
+    settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+    try:
+        return str(json.loads(settings.read_text(encoding="utf-8"))["backend"])
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # not there, or not readable for Keras either
+        return "tensorflow"
+
+
+def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Return whether the processor has native bfloat16 support.
+
+    If so, Keras trains convnets nearly twice as fast under the policy `mixed_bfloat16`, which keeps
+    the weights in float32. Other processors emulate bfloat16 and get slower.
 
     Args:
-        cpuinfo: Linux's list of what the processor can do; other systems have none, and the
-            answer is False.
+        cpuinfo: Linux's list of the processor's abilities; other systems have none, and the answer
+            is False.
     """
     if not cpuinfo.is_file():
         return False
-    can = {word for line in cpuinfo.read_text().splitlines() for word in line.split()}
-    return bool(can & {"avx512_bf16", "amx_bf16"})
+    return bool({"avx512_bf16", "amx_bf16"} & set(cpuinfo.read_text().split()))
 
 
 def dtype_policy(*, fast: bool) -> str:
-    """Name the Keras dtype policy to train with: `keras.config.set_dtype_policy(...)`.
+    """Return the name of the dtype policy to train with, for `keras.config.set_dtype_policy`.
 
     Args:
         fast: Whether bfloat16 is wanted, as in the profiles' `mixed_precision`.
@@ -141,18 +166,31 @@ def dtype_policy(*, fast: bool) -> str:
     return "mixed_bfloat16" if fast and multiplies_bfloat16() else "float32"
 
 
-def _problems(python: str, packages: dict[str, str | None]) -> list[str]:
+def _problems(python: str, backend: str, packages: dict[str, str | None]) -> list[str]:
+    """Return what keeps the course from running, one sentence each."""
     found = []
-    floor = ".".join(map(str, PYTHON))
     if _numbers(python) < PYTHON:
-        found.append(f"Python {python} is too old: {floor} or newer is needed")
-    for name, wanted in PACKAGES.items():
-        version = packages[name]
-        if version is None:
+        found.append(f"Python {python} is too old: {'.'.join(map(str, PYTHON))} or newer is needed")
+    if backend not in BACKENDS:
+        found.append(
+            f"Keras is told to run on {backend!r}, by KERAS_BACKEND or keras.json: set "
+            f"KERAS_BACKEND to {', '.join(BACKENDS)}"
+        )
+    for name, version in packages.items():
+        wanted = (PACKAGES | BACKENDS).get(name, "")
+        if wanted and version is None:
             found.append(f"{name} is not installed: {wanted} or newer is needed")
-        elif _numbers(version) < _numbers(wanted):
+            if name == backend:
+                found[-1] += f". {_ways_to_a_backend(backend)}"
+        elif version is not None and _numbers(version) < _numbers(wanted):
             found.append(f"{name} {version} is too old: {wanted} or newer is needed")
     return found
+
+
+def _ways_to_a_backend(backend: str) -> str:
+    installed = [name for name in BACKENDS if name != backend and _installed(name)]
+    another = f", or set KERAS_BACKEND={installed[0]}, which is installed" if installed else ""
+    return f"Keras runs on it here: install it by `pip install -e '.[{backend}]'`{another}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -2,8 +2,8 @@
 
 `answer(2, "Yes, because ...")` writes an answer to a small JSON file in the cache folder;
 `answers()` reads them all back, in this notebook, in another one, or next week. Notebook 13 asks
-again (`again=True`), and `compare()` lays both answers beside what the course has shown. All of it
-is plain text and tables, so it works wherever a notebook runs.
+again (`again=True`), and `compare()` shows both answers beside what the course has shown. The
+questions are listed in `lecture.toml`.
 """
 
 import html
@@ -11,74 +11,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cvlab.cache import cache_root, locked
+from cvlab.course import statements
+from cvlab.course.tables import Shown, html_table
 
-PLACEHOLDER = "..."
-_MISSING = "(no answer yet)"
-
-
-@dataclass(frozen=True)
-class Question:
-    """One of the seven.
-
-    Attributes:
-        text: The question, as the lecture asks it, with its gaps filled.
-        section: Where notebook 01 answers it.
-        shown: The answer that it finds there, in a sentence.
-    """
-
-    text: str
-    section: str
-    shown: str
-
-
-QUESTIONS: dict[int, Question] = {
-    1: Question(
-        "How many feature maps are there in a layer?",
-        "section 4",
-        "As many as it has filters.",
-    ),
-    2: Question(
-        "Does a CNN have backprop?",
-        "section 6",
-        "Yes: gradients for the weights and for the input.",
-    ),
-    3: Question(
-        "Is the backprop also a convolution?",
-        "section 6",
-        "Yes, two: the input with the incoming gradient, and that gradient with the turned kernel.",
-    ),
-    4: Question(
-        "Why even bother adding a pooling layer?",
-        "section 5",
-        "A quarter of the positions, a quarter of the work, and tolerance to small shifts.",
-    ),
-    5: Question(
-        "What is the difference between a kernel and a filter?",
-        "section 4",
-        "A filter is a stack of kernels, one for each input channel.",
-    ),
-    6: Question(
-        "How do you define the shape of a filter, say for a whisker of a cat, the tail of a horse "
-        "or the leg of a cow?",
-        "section 7",
-        "You do not. It is learned from examples.",
-    ),
-    7: Question(
-        "What is a filter, and how do you tell which filters, and how many, to use in a CNN?",
-        "sections 4, 7 and 8",
-        "The weights of the window. You choose how many and how large, training chooses the "
-        "values; compare a few numbers on validation pictures.",
-    ),
-}
+QUESTIONS: Final = statements.QUESTIONS
+PLACEHOLDER: Final = "..."
+_MISSING: Final = "(no answer yet)"
 
 
 def path(*, again: bool = False) -> Path:
-    """The file that keeps the answers: `quiz.json` in the folder `cache_root()`.
+    """Return the path of the answers: `quiz.json` in the folder `cache_root()`.
 
     Args:
-        again: The file of the second answers, `quiz-again.json`, instead.
+        again: Whether to return the path of the second answers, `quiz-again.json`.
     """
     return cache_root() / ("quiz-again.json" if again else "quiz.json")
 
@@ -92,11 +40,11 @@ def answer(number: int, text: str, *, again: bool = False) -> None:
     Args:
         number: 1 to 7.
         text: Your answer, in your own words.
-        again: This is a second answer; the first one stays as it is.
+        again: Whether this is a second answer; the first one stays as it is.
 
     Raises:
         ValueError: If there is no such question, or the file of earlier answers is damaged.
-        TypeError: If the answer is no text.
+        TypeError: If the answer is not text.
     """
     if number not in QUESTIONS:
         raise ValueError(f"There is no question {number}: they are numbered 1 to {len(QUESTIONS)}")
@@ -106,27 +54,24 @@ def answer(number: int, text: str, *, again: bool = False) -> None:
     if text in ("", PLACEHOLDER):
         return
     file = path(again=again)
-    # Two notebooks that answer at once must not forget each other's answers.
+    # Two notebooks that answer at the same time must not lose each other's answers.
     with locked(file):
         kept = answers(again=again) | {number: text}
-        # Written beside and moved into place: an interruption leaves the old answers whole.
+        # Written to a draft and moved: an interruption leaves the old answers whole.
         draft = file.with_name(f"{file.name}.draft")
-        draft.write_text(
-            json.dumps({str(n): kept[n] for n in sorted(kept)}, indent=1, ensure_ascii=False)
-            + "\n",
-            encoding="utf-8",
-        )
+        text = json.dumps(dict(sorted(kept.items())), indent=1, ensure_ascii=False)
+        draft.write_text(text + "\n", encoding="utf-8")
         draft.replace(file)
 
 
 def answers(*, again: bool = False) -> dict[int, str]:
-    """Your answers so far, by the number of the question; empty if there are none.
+    """Return your answers so far, by the number of the question.
 
     Args:
-        again: The second answers instead of the first.
+        again: Whether to return the second answers instead of the first.
 
     Raises:
-        ValueError: If the file is damaged; the message says where it lies.
+        ValueError: If the file is damaged; the message says where it is.
     """
     file = path(again=again)
     if not file.exists():
@@ -136,12 +81,12 @@ def answers(*, again: bool = False) -> dict[int, str]:
         return {int(number): str(text) for number, text in sorted(kept.items())}
     except (ValueError, AttributeError) as error:
         raise ValueError(
-            f"{file} does not hold quiz answers any more ({error}): delete it and answer again"
+            f"{file} does not hold quiz answers ({error}): delete it and answer again"
         ) from error
 
 
 def sheet() -> str:
-    """The seven questions, each with your answer or a blank line, as text."""
+    """Return the seven questions as text, each with your answer, if you have given one."""
     kept = answers()
     return "\n\n".join(
         f"{number}. {question.text}\n   {kept.get(number, _MISSING)}"
@@ -150,8 +95,8 @@ def sheet() -> str:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Both answers to each question beside what the course has shown; shows itself as a table.
+class Comparison(Shown):
+    """Both answers to each question, with what the course has shown, as a table.
 
     Attributes:
         first: Answers before the course, by the number of the question.
@@ -162,7 +107,7 @@ class Comparison:
     again: Mapping[int, str]
 
     def __str__(self) -> str:
-        """The comparison as text, question by question."""
+        """Return the comparison as text, question by question."""
         return "\n\n".join(
             f"{number}. {question.text}\n"
             f"   at first: {self.first.get(number, _MISSING)}\n"
@@ -172,23 +117,20 @@ class Comparison:
         )
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><th scope="row">{number}. {html.escape(question.text)}</th>'
-            f"<td>{html.escape(self.first.get(number, _MISSING))}</td>"
-            f"<td>{html.escape(self.again.get(number, _MISSING))}</td>"
-            f"<td>{html.escape(question.shown)} (01, {question.section})</td></tr>"
-            for number, question in QUESTIONS.items()
+        return html_table(
+            ("Question", "You, at first", "You, now", "Shown in the course"),
+            (
+                (
+                    f"{number}. {html.escape(question.text)}",
+                    html.escape(self.first.get(number, _MISSING)),
+                    html.escape(self.again.get(number, _MISSING)),
+                    f"{html.escape(question.shown)} (01, {question.section})",
+                )
+                for number, question in QUESTIONS.items()
+            ),
         )
-        headings = "".join(
-            f'<th scope="col">{heading}</th>'
-            for heading in ("Question", "You, at first", "You, now", "Shown in the course")
-        )
-        return f"<table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>"
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": str(self)}
 
 
 def compare() -> Comparison:
-    """Your first and second answers, side by side with what the course has shown."""
+    """Return your first and second answers with what the course has shown."""
     return Comparison(answers(), answers(again=True))

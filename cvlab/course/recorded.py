@@ -1,8 +1,8 @@
 """The course's own run of each profile: seconds, machine and findings, kept in the package.
 
-`make record PROFILE=quick` takes over what `make lectures` has just measured. From here come the
-times in the notebooks' first cells, and what notebook 13 compares where the reader has not run the
-notebooks before it.
+`make record PROFILE=quick` keeps what `make lectures` has just measured. The times in the first
+cells of the notebooks are read from here, and so is what notebook 13 compares where the reader has
+not run the notebooks before it.
 """
 
 import json
@@ -45,7 +45,7 @@ def load(profile: str, file: Path = FILE) -> Recorded:
 
 
 def content(file: Path = FILE) -> dict[str, Any]:
-    """The file as it is, by profile; empty if there is none."""
+    """Return the content of the file, by profile; empty if there is none."""
     if not file.exists():
         return {}
     kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from cvlab.course import machine
+from tests.needs import needs_tensorflow
 
 FINE = machine.Machine(
     python="3.11.9",
@@ -39,14 +40,15 @@ def test_floors_are_those_of_the_project() -> None:
     stated = project["dependencies"] + [
         one for extra in project["optional-dependencies"].values() for one in extra
     ]
-    for name, floor in machine.PACKAGES.items():
+    for name, floor in (machine.PACKAGES | machine.BACKENDS).items():
         assert any(line.startswith(f"{name}>={floor},") for line in stated)
 
 
 def test_old_and_missing_versions_stop_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 1))
-    versions = {"keras": "2.15.0", "tensorflow": None, "numpy": "2.10.1"}
-    monkeypatch.setattr(machine, "_installed", versions.__getitem__)
+    monkeypatch.setattr(machine, "keras_backend", lambda: "tensorflow")
+    versions = {"keras": "2.15.0", "numpy": "2.10.1"}
+    monkeypatch.setattr(machine, "_installed", versions.get)
     with pytest.raises(RuntimeError) as caught:
         machine.check(gpu=False)
     text = str(caught.value)
@@ -55,6 +57,72 @@ def test_old_and_missing_versions_stop_with_advice(monkeypatch: pytest.MonkeyPat
     assert "tensorflow is not installed" in text
     assert "numpy" not in text  # 2.10 is newer than 2.4, although not as text
     assert "make setup" in text
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_one_backend_is_enough(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    """Only the backend that Keras will use is needed, and only that one is reported."""
+    versions = {"keras": "3.15.1", "numpy": "2.4.0", backend: "9.0"}
+    monkeypatch.setattr(machine, "_installed", versions.get)
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    found = machine.check(gpu=False)
+    assert list(found.packages) == ["keras", backend, "numpy"]
+    others = set(machine.BACKENDS) - {backend}
+    assert not any(other in found.report() for other in others)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_a_missing_backend_stops_with_the_way_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr(machine, "_installed", {"keras": "3.15.1", "numpy": "2.4.0"}.get)
+    with pytest.raises(RuntimeError, match=rf"{backend} is not installed: .* -e '\.\[{backend}\]'"):
+        machine.check(gpu=False)
+
+
+def test_a_missing_backend_names_one_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr(machine, "keras_backend", lambda: "tensorflow")
+    versions = {"keras": "3.15.1", "numpy": "2.4.0", "jax": "0.11.2"}
+    monkeypatch.setattr(machine, "_installed", versions.get)
+    with pytest.raises(RuntimeError, match="or set KERAS_BACKEND=jax, which is installed"):
+        machine.check(gpu=False)
+
+
+def test_a_backend_that_the_course_does_not_run_on_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "paper")
+    with pytest.raises(RuntimeError, match=r"'paper'.* set KERAS_BACKEND to tensorflow, jax"):
+        machine.check(gpu=False)
+
+
+@pytest.mark.parametrize("home", ["KERAS_HOME", "HOME"])
+def test_the_backend_is_found_where_keras_looks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    for name in ("KERAS_BACKEND", "KERAS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(home, str(tmp_path))
+    settings = tmp_path / ("keras.json" if home == "KERAS_HOME" else ".keras/keras.json")
+    assert machine.keras_backend() == "tensorflow"  # there is no such file yet
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text('{"floatx": "float32"}')
+    assert machine.keras_backend() == "tensorflow"
+    settings.write_text('{"backend": "torch"}')
+    assert machine.keras_backend() == "torch"
+    monkeypatch.setenv("KERAS_BACKEND", "")
+    assert machine.keras_backend() == "torch"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert machine.keras_backend() == "jax"
+
+
+def test_it_is_the_backend_that_keras_says_it_uses() -> None:
+    code = "import keras; print(keras.backend.backend())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split()[-1] == machine.keras_backend()
 
 
 @pytest.mark.parametrize(
@@ -119,14 +187,17 @@ def test_the_look_tells_what_the_processor_multiplies(
 
 
 def test_looking_without_the_gpu_is_quick() -> None:
-    code = "import sys; from cvlab.course import machine; machine.check(gpu=False); print(*sys.modules)"
+    code = "import sys; from cvlab.course import machine; machine.check(gpu=False); "
+    code += "print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "keras" not in done.stdout.split()
     assert "tensorflow" not in done.stdout.split()
 
 
+@needs_tensorflow
 def test_gpus_are_what_the_backend_sees() -> None:
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf  # noqa: PLC0415
+
     assert len(machine._gpus()) == len(tf.config.list_physical_devices("GPU"))
 
 

@@ -289,7 +289,7 @@ def test_wrong_arguments_are_named(
 # The rooms from which a reader calls functions; see `cvlab/*/__init__.py`.
 TEACHING = ("data", "models", "training", "transfer", "evaluation", "course")
 # What takes part in them without being called by a reader.
-INNER = ("duplicates", "judging")
+INNER = ("duplicates", "judging", "tables")
 SERVING = ("cache", "drawing", "publish", "experiments")
 # What takes nothing from a reader that could be wrong, or is called by the course's own code alone.
 OTHERS = {
@@ -320,9 +320,10 @@ OTHERS = {
     "cost": dict.fromkeys(("facts", "depth", "seconds_per_image"), "takes a built model"),
     "graph": dict.fromkeys(("children", "opened", "wiring", "describe"), "takes a built model"),
     "freezing": {"snapshot": "takes a built model"},
-    "statements": {"of_notebook": "a filter"},
+    "statements": {"of_notebook": "a filter", "read": "see test_statements.py"},
     "machine": dict.fromkeys(
-        ("check", "multiplies_bfloat16", "dtype_policy"), "takes a switch or a text"
+        ("check", "keras_backend", "multiplies_bfloat16", "dtype_policy"),
+        "takes a switch or a text",
     ),
     "normalization": {"standardize_gradient": "the gradient of standardize(), same arguments"},
     "decoding": {

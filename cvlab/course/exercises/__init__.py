@@ -1,4 +1,4 @@
-"""Exercises that say whether an answer is right, and why.
+"""Exercises that tell whether an answer is right, and why.
 
 In a notebook an exercise is three cells:
 
@@ -9,8 +9,8 @@ In a notebook an exercise is three cells:
    by `raise NotImplementedError`.
 3. Code that checks it: `exercises.check("05.1", parameters)`.
 
-What is right, and which mistakes are known, stands in a list by part of the course
-(`cvlab.course.exercises.basics` and its siblings); `cvlab.course.exercises.judging.Exercise` says how to write an entry.
+The right answers and the known mistakes are listed in one module for each part of the course,
+`cvlab.course.exercises.basics` and its siblings; `judging.Exercise` says how to write an entry.
 """
 
 from typing import Final
@@ -18,20 +18,14 @@ from typing import Final
 from cvlab.course.exercises import basics, features, physics, scratch, transfer
 from cvlab.course.exercises.judging import Answer, Exercise, Result, judge
 
-_PARTS: Final = (
-    basics,
-    scratch,
-    features,
-    transfer,
-    physics,
-)
+_PARTS: Final = (basics, scratch, features, transfer, physics)
 EXERCISES: Final[dict[str, Exercise]] = {
-    exercise.number: exercise for part in _PARTS for exercise in part.EXERCISES
+    number: exercise for part in _PARTS for number, exercise in part.EXERCISES.items()
 }
 
 
 def check(number: str, answer: Answer) -> Result:
-    """Say whether an answer to an exercise is right, and why.
+    """Return whether an answer to an exercise is right, and why.
 
     Args:
         number: Notebook and exercise, for example `05.1`.
@@ -46,4 +40,4 @@ def check(number: str, answer: Answer) -> Result:
             f"There is no exercise {number!r} to check"
             + (f"; notebook {number[:2]} has {', '.join(of_notebook)}" if of_notebook else "")
         )
-    return judge(EXERCISES[number], answer)
+    return judge(number, EXERCISES[number], answer)

@@ -1,15 +1,13 @@
-"""What is right in the exercises of notebooks 00 to 03, and the mistakes readers make there."""
+"""The exercises of notebooks 00 to 03: right answers, and the mistakes that readers make."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.signal import convolve2d, correlate2d
+from scipy.signal import convolve2d, correlate, correlate2d
 
-from cvlab.course.exercises.judging import Exercise, Mistake
-
-Array = NDArray[Any]
+from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(3)
 
@@ -32,85 +30,70 @@ _INTERVALS: Final = (
     ((0.70, 0.75), (0.75, 0.80)),
 )
 
-_START: Final = (
-    Exercise(
-        number="00.1",
-        truth=lambda pictures, batch_size: len(range(0, pictures, batch_size)),
+_START: Final = {
+    "00.1": Exercise(
+        truth=lambda images, batch_size: len(range(0, images, batch_size)),
         cases=((2000, 20), (2000, 32), (7, 10), (10, 10), (1001, 1000)),
         why="The last batch may be smaller than the others, but it is a step too.",
-        mistakes=(
-            Mistake(
-                "Pictures that do not fill a batch are left out: a last, smaller batch is a step "
-                "as well.",
-                lambda pictures, batch_size: pictures // batch_size,
-            ),
-            Mistake(
-                "A step is a whole batch, so the number of steps is a whole number.",
-                lambda pictures, batch_size: pictures / batch_size,
-            ),
-            Mistake(
-                "There is one step too many when the batches come out even: try 10 pictures in "
-                "batches of 10.",
-                lambda pictures, batch_size: pictures // batch_size + 1,
-            ),
-        ),
+        mistakes={
+            "Pictures that do not fill a batch are left out: a last, smaller batch is a step "
+            "as well.": lambda images, batch_size: images // batch_size,
+            "A step is a whole batch, so the number of steps is a "
+            "whole number.": lambda images, batch_size: images / batch_size,
+            "There is one step too many when the batches come out even: try 10 pictures in batches "
+            "of 10.": lambda images, batch_size: images // batch_size + 1,
+        },
     ),
-    Exercise(
-        number="00.2",
+    "00.2": Exercise(
         truth=_shares_a_point,
         cases=_INTERVALS,
         why="They overlap unless one ends before the other begins.",
-        mistakes=(
-            Mistake(
-                "It looks only for an end of the first interval inside the second. What if the "
-                "first one contains all of the second?",
-                lambda a, b: b[0] <= a[0] <= b[1] or b[0] <= a[1] <= b[1],
+        mistakes={
+            "It looks only for an end of the first interval inside the second. What if the first "
+            "one contains all of "
+            "the second?": lambda a, b: b[0] <= a[0] <= b[1] or b[0] <= a[1] <= b[1],
+            "It takes for granted that the first interval is the lower one.": lambda a, b: (
+                a[1] >= b[0]
             ),
-            Mistake(
-                "It takes for granted that the first interval is the lower one.",
-                lambda a, b: a[1] >= b[0],
-            ),
-            Mistake(
-                "Two intervals that share only an end overlap too: each contains its bounds.",
-                lambda a, b: a[0] < b[1] and b[0] < a[1],
-            ),
-        ),
+            "Two intervals that share only an end overlap too: each contains "
+            "its bounds.": lambda a, b: a[0] < b[1] and b[0] < a[1],
+        },
     ),
-)
+}
 
 # 01: shapes, convolution, its gradient ----------------------------------------------------
 
 
 def _fewest_pixels(output: int, kernel: int, stride: int) -> int:
-    """By brute force: enlarge the picture until so many windows fit."""
+    """By brute force: enlarge the image until so many windows fit."""
     size = kernel
     while len(range(0, size - kernel + 1, stride)) < output:
         size += 1
     return size
 
 
-def _flat_convolutions(picture: Array, filters: Array, how: Any, **options: Any) -> Array:
-    """Each kernel on its own channel by SciPy, added up over the channels."""
-    return np.stack(
-        [
-            sum(
-                how(picture[..., channel], filters[..., channel, number], **options)
-                for channel in range(picture.shape[-1])
-            )
-            for number in range(filters.shape[-1])
-        ],
-        axis=-1,
-    )
+def _feature_maps(
+    image: Array,
+    filters: Array,
+    *,
+    pad: tuple[int, int] = (1, 1),
+    rim: Any = "constant",
+    turn: bool = False,
+) -> Array:
+    """SciPy's correlation with each filter; the options are the readers' mistakes."""
+    padded = np.pad(image, (pad, pad, (0, 0)), rim)
+    kernels = np.moveaxis(filters[::-1, ::-1] if turn else filters, -1, 0)
+    return np.concatenate([correlate(padded, kernel, "valid") for kernel in kernels], axis=-1)
 
 
-_PICTURE: Final = _rng.normal(size=(6, 7, 3))
+_IMAGE: Final = _rng.normal(size=(6, 7, 3))
 _FILTERS: Final = _rng.normal(size=(3, 3, 3, 2))
 _KERNEL: Final = _rng.normal(size=(3, 3))
 _INCOMING: Final = _rng.normal(size=(4, 5))
 
 
 def _nudged(incoming: Array, kernel: Array) -> Array:
-    """Gradient for the picture: a convolution is linear, so each pixel is tried by itself."""
+    """Return the gradient for the image: the convolution is linear, so try each pixel alone."""
     rows, columns = np.add(incoming.shape, kernel.shape) - 1
     pixels = np.eye(rows * columns).reshape(-1, rows, columns)
     return np.array(
@@ -118,96 +101,56 @@ def _nudged(incoming: Array, kernel: Array) -> Array:
     ).reshape(rows, columns)
 
 
-_BLOCKS: Final = (
-    Exercise(
-        number="01.1",
+_BLOCKS: Final = {
+    "01.1": Exercise(
         truth=_fewest_pixels,
         cases=((148, 3, 1), (74, 2, 2), (73, 5, 2), (1, 3, 2), (3, 4, 3)),
         why="The first window needs the kernel's pixels, and each further one a stride more.",
-        mistakes=(
-            Mistake(
-                "The first window has to be paid for, but not by a stride: try a feature map with "
-                "a single position.",
-                lambda output, kernel, stride: output * stride + kernel,
-            ),
-            Mistake(
-                "With so few pixels the last window hangs over the rim.",
-                lambda output, kernel, stride: output * stride,
-            ),
-            Mistake(
-                "That is right for stride 1 only.",
-                lambda output, kernel, stride: output + kernel - 1,
-            ),
-            Mistake(
-                "So many pixels give this feature map, but so do fewer: the last stride need not "
-                "be complete.",
-                lambda output, kernel, stride: output * stride + kernel - 1,
-            ),
-        ),
+        mistakes={
+            "The first window has to be paid for, but not by a stride: try a feature map with a "
+            "single position.": lambda output, kernel, stride: output * stride + kernel,
+            "With so few pixels the last window hangs over "
+            "the rim.": lambda output, kernel, stride: output * stride,
+            "That is right for stride 1 only.": lambda output, kernel, stride: output + kernel - 1,
+            "So many pixels give this feature map, but so do fewer: the last stride need not "
+            "be complete.": lambda output, kernel, stride: output * stride + kernel - 1,
+        },
     ),
-    Exercise(
-        number="01.2",
-        truth=lambda picture, filters: _flat_convolutions(
-            picture, filters, correlate2d, mode="same"
-        ),
-        cases=((_PICTURE, _FILTERS),),
+    "01.2": Exercise(
+        truth=_feature_maps,
+        cases=((_IMAGE, _FILTERS),),
         why="One ring of zeros lets a 3 × 3 window sit on every pixel.",
-        mistakes=(
-            Mistake(
-                "The output is smaller than the picture: nothing was padded.",
-                lambda picture, filters: _flat_convolutions(
-                    picture, filters, correlate2d, mode="valid"
-                ),
+        mistakes={
+            "The output is smaller than the picture: nothing was padded.": partial(
+                _feature_maps, pad=(0, 0)
             ),
-            Mistake(
-                "The window has been turned by 180°. That is the convolution of mathematics; "
-                "networks leave the window as it is.",
-                lambda picture, filters: _flat_convolutions(
-                    picture, filters, convolve2d, mode="same"
-                ),
+            "The window has been turned by 180°. That is the convolution of mathematics; networks "
+            "leave the window as it is.": partial(_feature_maps, turn=True),
+            "The rim is padded with copies of the outer pixels; `same` pads with zeros.": partial(
+                _feature_maps, rim="edge"
             ),
-            Mistake(
-                "The rim is padded with copies of the outer pixels; `same` pads with zeros.",
-                lambda picture, filters: _flat_convolutions(
-                    np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge"),
-                    filters,
-                    correlate2d,
-                    mode="valid",
-                ),
-            ),
-            Mistake(
-                "All padding went to one side, so the feature maps are shifted: put half of it in "
-                "front.",
-                lambda picture, filters: _flat_convolutions(
-                    np.pad(picture, ((0, 2), (0, 2), (0, 0))), filters, correlate2d, mode="valid"
-                ),
-            ),
-        ),
+            "All padding went to one side, so the feature maps are shifted: put half of it "
+            "in front.": partial(_feature_maps, pad=(0, 2)),
+        },
     ),
-    Exercise(
-        number="01.3",
+    "01.3": Exercise(
         truth=_nudged,
         cases=((_INCOMING, _KERNEL), (_INCOMING[:2], _KERNEL[:2])),
         why="Every output hands its gradient back to the pixels under the window, weight by "
         "weight: the full convolution with the flipped kernel.",
-        mistakes=(
-            Mistake(
-                "The kernel was not flipped: the pixel under the window's first weight is up and "
-                "left of the one under its last.",
-                lambda incoming, kernel: correlate2d(incoming, kernel, mode="full"),
+        mistakes={
+            "The kernel was not flipped: the pixel under the window's first weight is up and left "
+            "of the one under "
+            "its last.": lambda incoming, kernel: correlate2d(incoming, kernel, mode="full"),
+            "The gradient is smaller than the picture: pixels at the rim lie under the window too, "
+            "so it must be allowed to "
+            "hang over.": lambda incoming, kernel: convolve2d(incoming, kernel, mode="valid"),
+            "The result is as large as the output, not as the picture.": lambda incoming, kernel: (
+                convolve2d(incoming, kernel, mode="same")
             ),
-            Mistake(
-                "The gradient is smaller than the picture: pixels at the rim lie under the window "
-                "too, so it must be allowed to hang over.",
-                lambda incoming, kernel: convolve2d(incoming, kernel, mode="valid"),
-            ),
-            Mistake(
-                "The result is as large as the output, not as the picture.",
-                lambda incoming, kernel: convolve2d(incoming, kernel, mode="same"),
-            ),
-        ),
+        },
     ),
-)
+}
 
 # 02: batch normalization ------------------------------------------------------------------
 
@@ -220,9 +163,9 @@ def _follow(variance: float, momentum: float, steps: int) -> float:
 
 
 def _complex_steps(x: Array, gamma: Array, gradient: Array, epsilon: float) -> tuple[Array, ...]:
-    """The three gradients of sum(gradient × output), each number nudged by i × 1e-30.
+    """The three gradients of sum(gradient × output), by complex steps: each number plus i × 1e-30.
 
-    The derivative is the imaginary part over the nudge, without any rounding error of a difference.
+    The derivative is the imaginary part over the step, without the rounding error of a difference.
     """
     beta = np.zeros(x.shape[1])
 
@@ -262,7 +205,7 @@ def _backward(
 def _fold(
     kernel: Array, gamma: Array, beta: Array, moments: tuple[Array, Array], epsilon: float
 ) -> tuple[Array, Array]:
-    """Kernel and bias read off the composition itself: it is affine, so probing it suffices."""
+    """Read kernel and bias off the composition: it is affine, so its values on a basis suffice."""
     mean, variance = moments
 
     def composed(patch: Array) -> Array:
@@ -271,12 +214,8 @@ def _fold(
         return normalized
 
     bias = composed(np.zeros(kernel.shape[:3]))
-    folded = np.zeros(kernel.shape)
-    for place in np.ndindex(kernel.shape[:3]):
-        one = np.zeros(kernel.shape[:3])
-        one[place] = 1
-        folded[place] = composed(one) - bias
-    return folded, bias
+    ones = np.eye(kernel[..., 0].size).reshape(-1, *kernel.shape[:3])
+    return np.reshape([composed(one) - bias for one in ones], kernel.shape), bias
 
 
 def _stretched(kernel: Array, beta: Array, mean: Array, stretch: Array) -> tuple[Array, Array]:
@@ -294,114 +233,82 @@ _FOLDED: Final = (
     1e-1,
 )
 
-_BATCH_NORM: Final = (
-    Exercise(
-        number="02.1",
+_BATCH_NORM: Final = {
+    "02.1": Exercise(
         truth=_follow,
         cases=((4.0, 0.9, 0), (4.0, 0.9, 1), (4.0, 0.99, 20), (0.25, 0.9, 7)),
         why="What is left of the start shrinks by the momentum at each step; the rest is the "
         "batches'.",
-        mistakes=(
-            Mistake(
-                "It starts at the wrong number: the moving mean starts at 0, the moving variance "
-                "does not.",
-                lambda v, p, t: v * (1 - p**t),
+        mistakes={
+            "It starts at the wrong number: the moving mean starts at 0, the moving variance "
+            "does not.": lambda v, p, t: v * (1 - p**t),
+            "Old and new are mixed up: the momentum is the share that stays.": lambda v, p, t: (
+                v + (1 - p) ** t * (1 - v)
             ),
-            Mistake(
-                "Old and new are mixed up: the momentum is the share that stays.",
-                lambda v, p, t: v + (1 - p) ** t * (1 - v),
-            ),
-            Mistake(
-                "The steps do not add up to a straight line: each takes its share of what is "
-                "still left.",
-                lambda v, p, t: 1 + t * (1 - p) * (v - 1),
-            ),
-        ),
+            "The steps do not add up to a straight line: each takes its share of what is "
+            "still left.": lambda v, p, t: 1 + t * (1 - p) * (v - 1),
+        },
     ),
-    Exercise(
-        number="02.2",
+    "02.2": Exercise(
         truth=_complex_steps,
         cases=(_BACK,),
         why="It agrees with what happens to the loss when each number is nudged.",
-        mistakes=(
-            Mistake(
-                "Your gradient for x takes mean and variance for constants. They depend on every "
-                "x of the channel, so each x has two more paths to the loss.",
-                lambda *case: _backward("gamma", *case),
+        mistakes={
+            "Your gradient for x takes mean and variance for constants. They depend on every x of "
+            "the channel, so each x has two more paths to the loss.": partial(_backward, "gamma"),
+            "The path through the variance is missing from the gradient for x.": partial(
+                _backward, "gamma mean"
             ),
-            Mistake(
-                "The path through the variance is missing from the gradient for x.",
-                lambda *case: _backward("gamma mean", *case),
+            "The path through the mean is missing from the gradient for x.": partial(
+                _backward, "gamma variance"
             ),
-            Mistake(
-                "The path through the mean is missing from the gradient for x.",
-                lambda *case: _backward("gamma variance", *case),
+            "Gamma stands between x and the loss, and the gradient for x passes it by.": partial(
+                _backward, "mean variance"
             ),
-            Mistake(
-                "Gamma stands between x and the loss, and the gradient for x passes it by.",
-                lambda *case: _backward("mean variance", *case),
-            ),
-            Mistake(
-                "The gradients for gamma and beta are averages. Both numbers act on every row, "
-                "and the effects add up.",
-                lambda *case: _backward("gamma mean variance averaged", *case),
-            ),
-        ),
+            "The gradients for gamma and beta are averages. Both numbers act on every row, and the "
+            "effects add up.": partial(_backward, "gamma mean variance averaged"),
+        },
     ),
-    Exercise(
-        number="02.3",
+    "02.3": Exercise(
         truth=_fold,
         cases=(_FOLDED,),
         why="In inference mode BatchNorm is affine, and so is a convolution: two in a row are one.",
-        mistakes=(
-            Mistake(
-                "Epsilon is missing under the root.",
-                lambda k, g, b, mv, e: _stretched(k, b, mv[0], g / np.sqrt(mv[1])),
+        mistakes={
+            "Epsilon is missing under the root.": lambda k, g, b, mv, e: _stretched(
+                k, b, mv[0], g / np.sqrt(mv[1])
             ),
-            Mistake(
-                "The moving mean goes through the same stretch as everything else before beta is "
-                "added.",
-                lambda k, g, b, mv, e: (k * g / np.sqrt(mv[1] + e), b - mv[0]),
-            ),
-            Mistake(
-                "The stretch is divided by the variance, not by the standard deviation.",
-                lambda k, g, b, mv, e: _stretched(k, b, mv[0], g / (mv[1] + e)),
-            ),
-            Mistake(
-                "The moving mean has the wrong sign in your bias: it is taken off, not added.",
-                lambda k, g, b, mv, e: _stretched(k, b, -mv[0], g / np.sqrt(mv[1] + e)),
-            ),
-        ),
+            "The moving mean goes through the same stretch as everything else before beta "
+            "is added.": lambda k, g, b, mv, e: (k * g / np.sqrt(mv[1] + e), b - mv[0]),
+            "The stretch is divided by the variance, not by the "
+            "standard deviation.": lambda k, g, b, mv, e: _stretched(k, b, mv[0], g / (mv[1] + e)),
+            "The moving mean has the wrong sign in your bias: it is taken off, "
+            "not added.": lambda k, g, b, mv, e: _stretched(k, b, -mv[0], g / np.sqrt(mv[1] + e)),
+        },
     ),
-)
+}
 
 # 03: the family ---------------------------------------------------------------------------
 
 
 def _by_groups(x: Array, groups: int, epsilon: float = 1e-3) -> Array:
-    """One picture and one group at a time, by loops."""
-    output = np.zeros(x.shape)
-    width = x.shape[-1] // groups
-    for picture in range(len(x)):
-        for group in range(groups):
-            part = x[picture, ..., group * width : (group + 1) * width]
-            output[picture, ..., group * width : (group + 1) * width] = (
-                part - part.mean()
-            ) / np.sqrt(part.var() + epsilon)
+    """One image and one group at a time, by loops."""
+    output = x.copy()
+    for image in output:
+        for part in np.split(image, groups, axis=-1):
+            part[...] = (part - part.mean()) / np.sqrt(part.var() + epsilon)
     return output
 
 
 def _grouped(x: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     """Standardize over `axes` after splitting the channels to `shape`."""
     parts = x.reshape(*x.shape[:3], *shape)
-    mean = parts.mean(axis=axes, keepdims=True)
-    return np.asarray((parts - mean) / np.sqrt(parts.var(axis=axes, keepdims=True) + 1e-3)).reshape(
-        x.shape
-    )
+    centered = parts - parts.mean(axis=axes, keepdims=True)
+    spread = np.sqrt(parts.var(axis=axes, keepdims=True) + 1e-3)
+    return np.reshape(centered / spread, x.shape)
 
 
 def _who_notices() -> set[str]:
-    """Measured: does the output for a picture change when its pixels are doubled?"""
+    """Measure whether the output for an image changes when its pixels are doubled."""
     dice = np.random.default_rng(0)
     x = dice.normal(size=(4, 5, 5, 6))
     brighter = x.copy()
@@ -409,76 +316,68 @@ def _who_notices() -> set[str]:
     kernel = dice.normal(size=6)
     methods: dict[str, Callable[[Array], Array]] = {
         "batch": lambda a: (a - a.mean((0, 1, 2))) / a.std((0, 1, 2)),
-        "layer": lambda a: _by_groups(a, 1, 0),
-        "instance": lambda a: _by_groups(a, 6, 0),
-        "group": lambda a: _by_groups(a, 2, 0),
+        "layer": partial(_by_groups, groups=1, epsilon=0),
+        "instance": partial(_by_groups, groups=6, epsilon=0),
+        "group": partial(_by_groups, groups=2, epsilon=0),
         "weight": lambda a: a @ (kernel / np.linalg.norm(kernel)),
     }
     return {name for name, f in methods.items() if not np.allclose(f(x)[0], f(brighter)[0])}
 
 
-def _clipped(r: float, d: float, r_max: float, d_max: float) -> tuple[float, float]:
-    return float(np.clip(r, 1 / r_max, r_max)), float(np.clip(d, -d_max, d_max))
+def _corrections(
+    batch: Array, moving: Array, r_max: float, d_max: float, *, mistake: str = ""
+) -> tuple[float, float]:
+    """R and d of batch renormalization, each the middle one of its limits and itself."""
+    r = moving[1] / batch[1] if mistake == "inverse" else batch[1] / moving[1]
+    d = (batch[0] - moving[0]) / (batch[1] if mistake == "batch" else moving[1])
+    if mistake == "one limit":
+        return min(r, r_max), min(d, d_max)
+    d = -d if mistake == "sign" else d
+    return sorted((1 / r_max, r, r_max))[1], sorted((-d_max, d, d_max))[1]
 
 
+_OWN_SPREAD: Final = {"layer", "instance", "group"}
 _MAPS: Final = _rng.normal(1, 2, size=(3, 4, 4, 6)) * np.arange(1, 7)
 
-_FAMILY: Final = (
-    Exercise(
-        number="03.1",
+_FAMILY: Final = {
+    "03.1": Exercise(
         truth=_by_groups,
         cases=((_MAPS, 1), (_MAPS, 2), (_MAPS, 3), (_MAPS, 6)),
         why="One group is layer normalization, a group for each channel is instance "
         "normalization, and each picture stays by itself.",
-        mistakes=(
-            Mistake(
-                "Pictures are mixed: the axis of the batch must not be averaged over.",
-                lambda x, n: _grouped(x, (n, x.shape[-1] // n), (0, 1, 2, 4)),
+        mistakes={
+            "Pictures are mixed: the axis of the batch must not be averaged over.": lambda x, n: (
+                _grouped(x, (n, x.shape[-1] // n), (0, 1, 2, 4))
             ),
-            Mistake(
-                "A group is made of neighboring channels; yours takes every second (or third) one: "
-                "look at the order of the two axes you split the channels into.",
-                lambda x, n: _grouped(x, (x.shape[-1] // n, n), (1, 2, 3)),
-            ),
-            Mistake(
-                "Every position is treated by itself. Height and width belong to the group too.",
-                lambda x, n: _grouped(x, (n, x.shape[-1] // n), (4,)),
-            ),
-        ),
+            "A group is made of neighboring channels; yours takes every second (or third) one: "
+            "look at the order of the two axes you split the "
+            "channels into.": lambda x, n: _grouped(x, (x.shape[-1] // n, n), (1, 2, 3)),
+            "Every position is treated by itself. Height and width belong to the "
+            "group too.": lambda x, n: _grouped(x, (n, x.shape[-1] // n), (4,)),
+        },
         tolerance=1e-5,
     ),
-    Exercise(
-        number="03.2",
+    "03.2": Exercise(
         truth=_who_notices,
         cases=((),),
         why="Layer, instance and group normalization divide each picture by its own spread. The "
         "batch's spread belongs to all pictures, and weight normalization looks at no picture.",
-        mistakes=(
-            Mistake(
-                "One method that never looks at the data is missing from your set.",
-                lambda: {"batch"},
+        mistakes={
+            "One method that never looks at the data is missing from your set.": lambda: {"batch"},
+            "You named those that do not notice. The question is which ones do.": lambda: (
+                _OWN_SPREAD
             ),
-            Mistake(
-                "You named those that do not notice. The question is which ones do.",
-                lambda: {"layer", "instance", "group"},
-            ),
-            Mistake(
-                "Batch normalization divides by the spread of all pictures together. Does one "
-                "brighter picture get away with that?",
-                lambda: {"weight"},
-            ),
-            Mistake(
-                "Layer normalization divides by the spread of the picture itself.",
-                lambda: {"batch", "layer", "weight"},
-            ),
-        ),
+            "Batch normalization divides by the spread of all pictures together. Does one brighter "
+            "picture get away with that?": lambda: {"weight"},
+            "Layer normalization divides by the spread of the picture itself.": lambda: {
+                "batch",
+                "layer",
+                "weight",
+            },
+        },
     ),
-    Exercise(
-        number="03.3",
-        truth=lambda batch, moving, r_max, d_max: (
-            sorted((1 / r_max, batch[1] / moving[1], r_max))[1],
-            sorted((-d_max, (batch[0] - moving[0]) / moving[1], d_max))[1],
-        ),
+    "03.3": Exercise(
+        truth=_corrections,
         cases=(
             ((1.0, 2.0), (0.5, 1.6), 3.0, 5.0),
             ((1.0, 2.0), (0.5, 0.1), 3.0, 2.0),
@@ -486,35 +385,17 @@ _FAMILY: Final = (
             ((1.0, 2.0), (0.5, 1.6), 1.0, 0.0),
         ),
         why="With r_max = 1 and d_max = 0 nothing is corrected, and what is left is BatchNorm.",
-        mistakes=(
-            Mistake(
-                "r is upside down: the batch's deviation, which was divided by, must come back.",
-                lambda batch, moving, r_max, d_max: _clipped(
-                    moving[1] / batch[1], (batch[0] - moving[0]) / moving[1], r_max, d_max
-                ),
+        mistakes={
+            "r is upside down: the batch's deviation, which was divided by, must "
+            "come back.": partial(_corrections, mistake="inverse"),
+            "d is measured in the batch's deviations; inference measures in moving ones.": partial(
+                _corrections, mistake="batch"
             ),
-            Mistake(
-                "d is measured in the batch's deviations; inference measures in moving ones.",
-                lambda batch, moving, r_max, d_max: _clipped(
-                    batch[1] / moving[1], (batch[0] - moving[0]) / batch[1], r_max, d_max
-                ),
-            ),
-            Mistake(
-                "Both limits work in two directions: r must not fall too far either, nor d below "
-                "its negative limit.",
-                lambda batch, moving, r_max, d_max: (
-                    min(batch[1] / moving[1], r_max),
-                    min((batch[0] - moving[0]) / moving[1], d_max),
-                ),
-            ),
-            Mistake(
-                "d has the wrong sign.",
-                lambda batch, moving, r_max, d_max: _clipped(
-                    batch[1] / moving[1], (moving[0] - batch[0]) / moving[1], r_max, d_max
-                ),
-            ),
-        ),
+            "Both limits work in two directions: r must not fall too far either, nor d below its "
+            "negative limit.": partial(_corrections, mistake="one limit"),
+            "d has the wrong sign.": partial(_corrections, mistake="sign"),
+        },
     ),
-)
+}
 
-EXERCISES: Final = (*_START, *_BLOCKS, *_BATCH_NORM, *_FAMILY)
+EXERCISES: Final = {**_START, **_BLOCKS, **_BATCH_NORM, **_FAMILY}

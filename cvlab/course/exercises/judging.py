@@ -1,11 +1,11 @@
-"""How an answer to an exercise is judged: right or wrong and why, never the answer itself.
+"""How an answer to an exercise is judged: right or wrong and why, without showing the answer.
 
 An exercise asks for a function. `judge` runs the reader's function and the exercise's own on the
-same inputs. Where they differ it looks whether the reader's function does what one of the known
-wrong ones does, and if so gives the hint that belongs to that mistake.
+same inputs. If they differ, it compares the reader's function with the known wrong ones, and if one
+of them returns the same, it shows the hint for that mistake.
 
-The exercises themselves are listed in `cvlab.course.exercises.basics` and its siblings; `Exercise` says
-how to write one.
+The exercises are listed in `cvlab.course.exercises.basics` and its siblings; `Exercise` says how to
+write one.
 """
 
 import copy
@@ -15,24 +15,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 Answer = Callable[..., Any]
+Array = NDArray[Any]
 
 # Text is wrapped to the width of a notebook's output.
 _WIDTH: Final = 88
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong answer that readers are known to give.
-
-    Attributes:
-        hint: What went wrong, in a sentence or two that name the mistake, not the answer.
-        answer: A function that makes this mistake.
-    """
-
-    hint: str
-    answer: Answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,31 +29,30 @@ class Exercise:
     """One exercise that can be checked.
 
     Attributes:
-        number: Notebook and number, for example `05.1`.
-        truth: A function that gives right answers, best found in another way than the notebook's
-            solution: by a library, by brute force, by nudging numbers. Import Keras inside it, if
-            at all.
-        cases: Inputs on which the answers are compared, one tuple of arguments each. They must
-            tell the truth from every mistake and the mistakes from each other; a test makes sure.
+        truth: A function that returns right answers, best found in another way than the
+            notebook's solution: by a library, by brute force, by finite differences. Import Keras
+            inside it, if at all.
+        cases: Inputs on which the answers are compared, one tuple of arguments each. On them the
+            truth must differ from every mistake, and the mistakes from each other; tests compare.
         why: Why the right answer is right, shown to those who found it.
-        mistakes: Known wrong answers, each with its hint.
+        mistakes: Functions that make a mistake readers are known to make, by the hint for it: what
+            went wrong, in a sentence or two that name the mistake, not the answer.
         tolerance: Relative and absolute difference up to which numbers count as equal.
         look: What of an answer is compared, if it is not the answer itself: a function of the
             answer and the arguments. For exercises with many right answers.
     """
 
-    number: str
     truth: Answer
     cases: Sequence[tuple[Any, ...]]
     why: str
-    mistakes: tuple[Mistake, ...]
+    mistakes: Mapping[str, Answer]
     tolerance: float = 1e-6
     look: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """The judgment of one answer; shows itself as a line or two of text.
+    """The judgment of one answer; its `repr` is a line or two of text.
 
     Attributes:
         number: Number of the exercise.
@@ -77,25 +65,26 @@ class Result:
     message: str
 
     def __repr__(self) -> str:
-        """The judgment in words, wrapped."""
+        """Return the judgment in words, wrapped."""
         verdict = "right" if self.right else "not yet"
         return textwrap.fill(f"Exercise {self.number}: {verdict}. {self.message}", _WIDTH)
 
 
 class _WrongError(Exception):
-    """The answer cannot be compared at all; the message says why."""
+    """The answer cannot be compared; the message says why."""
 
 
-def judge(exercise: Exercise, answer: Answer) -> Result:
-    """Run a reader's function on the exercise's inputs and say whether it is right, and why.
+def judge(number: str, exercise: Exercise, answer: Answer) -> Result:
+    """Run a reader's function on the exercise's inputs; return whether it is right, and why.
 
     Args:
+        number: Number of the exercise.
         exercise: The exercise.
         answer: The reader's function. What it raises becomes part of the message.
     """
     if not callable(answer):
         return Result(
-            exercise.number,
+            number,
             False,
             f"The check needs the function itself, and got {_describe(answer)}: write its name "
             "without parentheses.",
@@ -104,25 +93,24 @@ def judge(exercise: Exercise, answer: Answer) -> Result:
     try:
         given = [_attempt(exercise, answer, case) for case in exercise.cases]
     except _WrongError as wrong:
-        return Result(exercise.number, False, str(wrong))
-    pairs = list(zip(given, expected, exercise.cases, strict=True))
-    differing = [pair for pair in pairs if not same(pair[0], pair[1], exercise.tolerance)]
+        return Result(number, False, str(wrong))
+    triples = zip(given, expected, exercise.cases, strict=True)
+    differing = [one for one in triples if not same(one[0], one[1], exercise.tolerance)]
     if not differing:
-        return Result(exercise.number, True, exercise.why)
-    for mistake in exercise.mistakes:
-        known = [_run(exercise, mistake.answer, case) for case in exercise.cases]
-        if all(same(a, b, exercise.tolerance) for a, b in zip(given, known, strict=True)):
-            return Result(exercise.number, False, mistake.hint)
+        return Result(number, True, exercise.why)
+    for hint, mistaken in exercise.mistakes.items():
+        known = [_run(exercise, mistaken, case) for case in exercise.cases]
+        if same(given, known, exercise.tolerance):
+            return Result(number, False, hint)
     first_given, first_expected, case = differing[0]
     reason = _difference(first_given, first_expected, exercise.tolerance)
-    several = f" It differs in {len(differing)} of {len(pairs)} cases." if len(pairs) > 1 else ""
-    return Result(
-        exercise.number, False, f"What it returns{_where(case)} is not right: {reason}.{several}"
-    )
+    count = len(exercise.cases)
+    several = f" It differs in {len(differing)} of {count} cases." if count > 1 else ""
+    return Result(number, False, f"What it returns{_where(case)} is not right: {reason}.{several}")
 
 
 def _run(exercise: Exercise, function: Answer, case: tuple[Any, ...]) -> Any:
-    """Call a function with copies, so that no answer can spoil the next one's inputs."""
+    """Call a function with copies of its arguments, so that it cannot change the next one's."""
     output = function(*copy.deepcopy(case))
     if exercise.look is None or output is None:
         return output
@@ -137,14 +125,14 @@ def _attempt(exercise: Exercise, answer: Answer, case: tuple[Any, ...]) -> Any:
             "Nothing is written here yet: replace the line that raises NotImplementedError by "
             "your own code, run that cell, then this one again."
         ) from error
-    except Exception as error:  # whatever the reader's code raises is the reader's to see
+    except Exception as error:  # the reader's own error, so it is shown
         raise _WrongError(f"It stops{_where(case)} with {type(error).__name__}: {error}") from error
 
 
 def same(first: Any, second: Any, tolerance: float) -> bool:
-    """Whether two answers are equal: numbers and arrays within `tolerance`, all else exactly.
+    """Return whether two answers are equal: numbers within `tolerance`, all else exactly.
 
-    Shapes must agree, and True is not 1. Texts may differ in case and in blanks at the ends.
+    Shapes must agree, and True is not 1. Text may differ in case and in blanks at its ends.
     """
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         return first.keys() == second.keys() and all(
@@ -165,16 +153,14 @@ def same(first: Any, second: Any, tolerance: float) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Texts, alone or in a set, without regard to case and to blanks at their ends."""
+    """Return text, alone or in a set, in lower case and without blanks at its ends."""
     if isinstance(value, set | frozenset):
         return {_plain(item) for item in value}
     return value.strip().lower() if isinstance(value, str) else value
 
 
 def _array(value: Any) -> Any:
-    """The value as an array of numbers, None if it is something else."""
-    if value is None or isinstance(value, str | Mapping | set | frozenset):
-        return None
+    """Return the value as an array of numbers, None if it is something else."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
@@ -183,7 +169,7 @@ def _array(value: Any) -> Any:
 
 
 def _difference(given: Any, expected: Any, tolerance: float) -> str:
-    """What tells a wrong answer from the right one, without giving the right one away."""
+    """Return how a wrong answer differs from the right one, without showing the right one."""
     if given is None:
         return "it returns nothing, so a `return` is missing"
     if isinstance(expected, tuple | list) and isinstance(given, tuple | list):
@@ -222,7 +208,7 @@ def _where(case: tuple[Any, ...]) -> str:
 
 
 def _describe(value: Any) -> str:
-    """A value in few words: an array by its shape, anything else as Python writes it."""
+    """Return a value in few words: an array by its shape, anything else as Python writes it."""
     if isinstance(value, np.ndarray) and value.ndim:
         return f"array {value.shape}"
     text = repr(value.item() if isinstance(value, np.generic) else value)

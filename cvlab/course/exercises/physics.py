@@ -1,26 +1,19 @@
-"""What is right in the exercises of notebook 14, and the mistakes readers make there."""
+"""The exercises of notebook 14: right answers, and the mistakes that readers make."""
 
+from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cvlab.course.exercises.judging import Exercise, Mistake
-
-Array = NDArray[Any]
+from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(14)
 
 
 def _energy(couplings: Array, state: Array) -> float:
     """The sum over all pairs, pair by pair."""
-    return float(
-        -sum(
-            couplings[i, j] * state[i] * state[j]
-            for i in range(len(state))
-            for j in range(i + 1, len(state))
-        )
-    )
+    pairs = combinations(range(len(state)), 2)
+    return -float(sum(couplings[i, j] * state[i] * state[j] for i, j in pairs))
 
 
 def _by_flipping(couplings: Array, state: Array, neuron: int) -> float:
@@ -59,55 +52,37 @@ _MAGNETS: Final = _couplings(6)
 _STATE: Final = np.array([1, -1, -1, 1, 1, -1])
 _MEMORIES: Final = _rng.normal(size=(5, 8))
 
-EXERCISES: Final = (
-    Exercise(
-        number="14.1",
+EXERCISES: Final = {
+    "14.1": Exercise(
         truth=_by_flipping,
         cases=((_MAGNETS, _STATE, 0), (_MAGNETS, _STATE, 2), (_MAGNETS, -_STATE, 3)),
         why="Only the pairs with this neuron change, and each of them changes its sign.",
-        mistakes=(
-            Mistake(
-                "The sign is the wrong way round: against the pull of its neighbors a flip costs "
-                "energy.",
-                lambda w, s, i: -2 * s[i] * (w[i] @ s),
+        mistakes={
+            "The sign is the wrong way round: against the pull of its neighbors a flip "
+            "costs energy.": lambda w, s, i: -2 * s[i] * (w[i] @ s),
+            "A factor of 2 is missing: a pair goes from + to −, not from + to 0.": lambda w, s, i: (
+                s[i] * (w[i] @ s)
             ),
-            Mistake(
-                "A factor of 2 is missing: a pair goes from + to −, not from + to 0.",
-                lambda w, s, i: s[i] * (w[i] @ s),
-            ),
-            Mistake(
-                "That is the pull on the neuron. Whether following it costs or gains depends on "
-                "where the neuron points now.",
-                lambda w, s, i: 2 * (w[i] @ s),
-            ),
-        ),
+            "That is the pull on the neuron. Whether following it costs or gains depends on where "
+            "the neuron points now.": lambda w, s, i: 2 * (w[i] @ s),
+        },
     ),
-    Exercise(
-        number="14.2",
+    "14.2": Exercise(
         truth=lambda: (np.array([[0, 1], [1, 0]]), np.array([1, -1])),
         cases=((),),
         look=_of_all_at_once,
         why="All neurons jump to where the others were, and the others have left. One at a time "
         "this cannot happen, since each flip lowers the energy.",
-        mistakes=(
-            Mistake(
-                "This state stays where it is. Look for one in which the neurons chase each other.",
-                lambda: (np.array([[0, 1], [1, 0]]), np.array([1, 1])),
-            ),
-            Mistake(
-                "This state moves and comes to rest elsewhere. It should come back to where it "
-                "started.",
-                lambda: (np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]), np.array([1, 1, -1])),
-            ),
-            Mistake(
-                "These couplings are not allowed: they must be symmetric, with zeros on the "
-                "diagonal, and states are +1 and -1.",
-                lambda: (np.array([[-1, 0], [0, -1]]), np.array([1, 1])),
-            ),
-        ),
+        mistakes={
+            "This state stays where it is. Look for one in which the neurons chase "
+            "each other.": lambda: (np.array([[0, 1], [1, 0]]), np.array([1, 1])),
+            "This state moves and comes to rest elsewhere. It should come back to where it "
+            "started.": lambda: (np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]), np.array([1, 1, -1])),
+            "These couplings are not allowed: they must be symmetric, with zeros on the diagonal, "
+            "and states are +1 and -1.": lambda: (np.array([[-1, 0], [0, -1]]), np.array([1, 1])),
+        },
     ),
-    Exercise(
-        number="14.3",
+    "14.3": Exercise(
         truth=_attend,
         cases=(
             (_MEMORIES, _MEMORIES[2] + 0.1, 1.0),
@@ -116,20 +91,15 @@ EXERCISES: Final = (
         ),
         why="With a small beta all memories are mixed, with a large one the most similar wins "
         "alone.",
-        mistakes=(
-            Mistake(
-                "Beta is applied to the votes after the softmax. It belongs inside, where it says "
-                "how much a difference in similarity counts.",
-                lambda x, cue, beta: beta * _attend(x, cue, 1.0),
+        mistakes={
+            "Beta is applied to the votes after the softmax. It belongs inside, where it says how "
+            "much a difference in "
+            "similarity counts.": lambda x, cue, beta: beta * _attend(x, cue, 1.0),
+            "The votes do not add up to 1: divide by their sum.": lambda x, cue, beta: (
+                np.exp(beta * x @ cue - (beta * x @ cue).max()) @ x
             ),
-            Mistake(
-                "The votes do not add up to 1: divide by their sum.",
-                lambda x, cue, beta: np.exp(beta * x @ cue - (beta * x @ cue).max()) @ x,
-            ),
-            Mistake(
-                "The best memory takes it all. That is the limit of a very large beta.",
-                lambda x, cue, beta: x[np.argmax(x @ cue)],
-            ),
-        ),
+            "The best memory takes it all. That is the limit of a very "
+            "large beta.": lambda x, cue, beta: x[np.argmax(x @ cue)],
+        },
     ),
-)
+}

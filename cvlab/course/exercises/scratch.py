@@ -1,29 +1,17 @@
-"""What is right in the exercises of notebooks 04 to 07, and the mistakes readers make there."""
+"""The exercises of notebooks 04 to 07: right answers, and the mistakes that readers make."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from cvlab.course.exercises.judging import Exercise, Mistake
-
-Array = NDArray[Any]
+from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(4)
 
 # 04: subsets, leaks, standardizing --------------------------------------------------------
-
-
-def _leak_by_counting(train_share: float, epochs: int) -> float:
-    """Ten thousand pictures, each left out of an epoch's training part with the same chance.
-
-    By expectation, picture by picture: the share still unseen is multiplied in each epoch.
-    """
-    unseen = np.ones(10_000)
-    for _ in range(epochs):
-        unseen *= 1 - train_share
-    return float(1 - unseen.mean())
 
 
 def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]:
@@ -36,89 +24,65 @@ def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]
     )
 
 
-_DATASET: Final = (
-    Exercise(
-        number="04.1",
+_DATASET: Final = {
+    "04.1": Exercise(
         # The overlap of two random subsets follows the hypergeometric distribution.
         truth=lambda chosen, available: float(stats.hypergeom(available, chosen, chosen).mean()),
         cases=((1000, 12_500), (1000, 2000), (10, 12)),
         why="Each picture of the one subset is in the other with the chance chosen / available.",
-        mistakes=(
-            Mistake(
-                "That is the chance for one picture. How many pictures have this chance?",
-                lambda chosen, available: chosen / available,
-            ),
-            Mistake(
-                "Both subsets are drawn at random, and yours share all or nothing.",
-                lambda chosen, available: float(chosen),
-            ),
-            Mistake(
-                "A picture is in both subsets with the *product* of two chances: you squared the "
-                "chance and forgot how many pictures there are to draw from.",
-                lambda chosen, available: (chosen / available) ** 2,
-            ),
-        ),
+        mistakes={
+            "That is the chance for one picture. How many pictures have "
+            "this chance?": lambda chosen, available: chosen / available,
+            "Both subsets are drawn at random, and yours share all "
+            "or nothing.": lambda chosen, available: float(chosen),
+            "A picture is in both subsets with the *product* of two chances: you squared the "
+            "chance and forgot how many pictures there are to "
+            "draw from.": lambda chosen, available: (chosen / available) ** 2,
+        },
     ),
-    Exercise(
-        number="04.2",
-        truth=_leak_by_counting,
+    "04.2": Exercise(
+        # Trained on at least once: the tail of the binomial distribution.
+        truth=lambda share, epochs: float(stats.binom.sf(0, epochs, share)),
         cases=((0.8, 1), (0.8, 2), (0.8, 3), (0.5, 4), (0.8, 0)),
         why="A picture stays unseen only if every single epoch leaves it out.",
-        mistakes=(
-            Mistake(
-                "The shares do not simply add up: a picture may be trained on in several epochs.",
-                lambda share, epochs: share * epochs,
+        mistakes={
+            "The shares do not simply add up: a picture may be trained on in "
+            "several epochs.": lambda share, epochs: share * epochs,
+            "That is the share of pictures trained on in *every* epoch. Once is enough for "
+            "a leak.": lambda share, epochs: share**epochs,
+            "That is the share of pictures that did not leak.": lambda share, epochs: (
+                (1 - share) ** epochs
             ),
-            Mistake(
-                "That is the share of pictures trained on in *every* epoch. Once is enough for a "
-                "leak.",
-                lambda share, epochs: share**epochs,
-            ),
-            Mistake(
-                "That is the share of pictures that did not leak.",
-                lambda share, epochs: (1 - share) ** epochs,
-            ),
-        ),
+        },
     ),
-    Exercise(
-        number="04.3",
-        truth=lambda train, test: _standardized(train, test, "train"),
+    "04.3": Exercise(
+        truth=partial(_standardized, source="train"),
         cases=((_rng.normal(3, 2, size=(20, 4)), _rng.normal(4, 1, size=(10, 4))),),
         why="New pictures come one by one and bring no mean with them: only the training split's "
         "numbers are known beforehand.",
-        mistakes=(
-            Mistake(
-                "The test split is standardized by its own mean and deviation. A difference "
-                "between the splits disappears that way, and a single new picture could not be "
-                "treated at all.",
-                lambda train, test: _standardized(train, test, "own"),
+        mistakes={
+            "The test split is standardized by its own mean and deviation. A difference between "
+            "the splits disappears that way, and a single new picture could not be treated "
+            "at all.": partial(_standardized, source="own"),
+            "The test pictures take part in the mean and the deviation: that is a leak.": partial(
+                _standardized, source="both"
             ),
-            Mistake(
-                "The test pictures take part in the mean and the deviation: that is a leak.",
-                lambda train, test: _standardized(train, test, "both"),
+            "There is one mean for all columns. Each column has its own.": lambda train, test: (
+                ((train - train.mean()) / train.std(), (test - train.mean()) / train.std())
             ),
-            Mistake(
-                "There is one mean for all columns. Each column has its own.",
-                lambda train, test: (
-                    (train - train.mean()) / train.std(),
-                    (test - train.mean()) / train.std(),
-                ),
-            ),
-        ),
+        },
     ),
-)
+}
 
 # 05: parameters, loss, shuffled labels ----------------------------------------------------
 
 
-def _parameters(
-    image_size: int, units: int, *, bias: int = 1, shrink: int = 2, round_up: bool = False
-) -> int:
-    """The small convnet's parameters, layer by layer; the options are the readers' mistakes."""
-    size, channels, total = image_size, 3, 0
+def _parameters(image_size: int, units: int, mistake: str = "") -> int:
+    """The small convnet's, layer by layer; `mistake` names one that readers make."""
+    size, channels, total, bias = image_size, 3, 0, mistake != "no bias"
     for filters in (32, 64, 128, 128):
         total += (9 * channels + bias) * filters
-        size = (size - shrink + round_up) // 2
+        size = size // 2 if mistake == "padded" else (size - 2 + (mistake == "rounded up")) // 2
         channels = filters
     return total + (size * size * channels + bias) * units + units + bias
 
@@ -131,188 +95,138 @@ def _cross_entropy(probabilities: Array, labels: Array) -> float:
 
 _GUESSES: Final = (np.array([0.9, 0.2, 0.6, 0.5, 0.99]), np.array([1, 0, 0, 1, 1]))
 
-_BASELINE: Final = (
-    Exercise(
-        number="05.1",
+_BASELINE: Final = {
+    "05.1": Exercise(
         truth=_parameters,
         cases=((150, 512), (200, 512), (150, 64), (64, 512), (151, 512)),
         why="Only the first dense layer depends on the picture's size, and it has nearly all the "
         "parameters.",
-        mistakes=(
-            Mistake(
-                "The biases are missing: one for each filter and each unit.",
-                lambda size, units: _parameters(size, units, bias=0),
+        mistakes={
+            "The biases are missing: one for each filter and each unit.": partial(
+                _parameters, mistake="no bias"
             ),
-            Mistake(
-                "Your maps do not shrink at the convolutions: without padding a 3 × 3 window loses "
-                "a pixel on each side.",
-                lambda size, units: _parameters(size, units, shrink=0),
+            "Your maps do not shrink at the convolutions: without padding a 3 × 3 window loses a "
+            "pixel on each side.": partial(_parameters, mistake="padded"),
+            "Pooling rounds an odd size down: half a square is left out.": partial(
+                _parameters, mistake="rounded up"
             ),
-            Mistake(
-                "Pooling rounds an odd size down: half a square is left out.",
-                lambda size, units: _parameters(size, units, round_up=True),
-            ),
-        ),
+        },
     ),
-    Exercise(
-        number="05.2",
+    "05.2": Exercise(
         truth=_cross_entropy,
         cases=(_GUESSES, (np.array([0.5, 0.5]), np.array([0, 1]))),
         why="A coin's loss comes out as ln 2, and being sure and wrong is what costs most.",
-        mistakes=(
-            Mistake(
-                "Cats are missing: where the label is 0, what counts is the probability given to a "
-                "cat.",
-                lambda p, y: -float(np.mean(y * np.log(p))),
+        mistakes={
+            "Cats are missing: where the label is 0, what counts is the probability given to "
+            "a cat.": lambda p, y: -float(np.mean(y * np.log(p))),
+            "It is the sum over the pictures. The loss is an average, or it would grow with "
+            "the batch.": lambda p, y: len(y) * _cross_entropy(p, y),
+            "A loss is lower the better; yours has the wrong sign.": lambda p, y: (
+                -_cross_entropy(p, y)
             ),
-            Mistake(
-                "It is the sum over the pictures. The loss is an average, or it would grow with "
-                "the batch.",
-                lambda p, y: len(y) * _cross_entropy(p, y),
-            ),
-            Mistake(
-                "A loss is lower the better; yours has the wrong sign.",
-                lambda p, y: -_cross_entropy(p, y),
-            ),
-            Mistake(
-                "The logarithm is the natural one.",
-                lambda p, y: _cross_entropy(p, y) / np.log(2),
-            ),
-            Mistake(
-                "That is the mean error of the probabilities. It hardly punishes a network that is "
-                "sure and wrong.",
-                lambda p, y: float(np.mean(np.abs(p - y))),
-            ),
-        ),
+            "The logarithm is the natural one.": lambda p, y: _cross_entropy(p, y) / np.log(2),
+            "That is the mean error of the probabilities. It hardly punishes a network that is "
+            "sure and wrong.": lambda p, y: float(np.mean(np.abs(p - y))),
+        },
     ),
-    Exercise(
-        number="05.3",
+    "05.3": Exercise(
         truth=lambda: ("rises", "stays"),
         cases=((),),
         why="The network has enough parameters to learn any labels by heart, and there is nothing "
         "in shuffled labels that could hold for other pictures.",
-        mistakes=(
-            Mistake(
-                "A network that knows twenty pictures by heart needs no meaning in their labels. "
-                "Think of the number of parameters again.",
-                lambda: ("stays", "stays"),
-            ),
-            Mistake(
-                "What could the network learn from shuffled labels that helps with pictures it has "
-                "not seen?",
-                lambda: ("rises", "rises"),
-            ),
-            Mistake(
-                "The two are the wrong way round: which pictures does the network learn from?",
-                lambda: ("stays", "rises"),
-            ),
-        ),
+        mistakes={
+            "A network that knows twenty pictures by heart needs no meaning in their labels. Think "
+            "of the number of parameters again.": lambda: ("stays", "stays"),
+            "What could the network learn from shuffled labels that helps with pictures it has "
+            "not seen?": lambda: ("rises", "rises"),
+            "The two are the wrong way round: which pictures does the network "
+            "learn from?": lambda: ("stays", "rises"),
+        },
     ),
-)
+}
 
 # 06: units of angles, the shear that shows, gains -----------------------------------------
 
 
 def _shear_by_search(pixels: float, size: int) -> float:
-    """Turn the angle up until the outermost row is where it should be."""
+    """Search for the angle at which the outermost row is where it should be."""
     half = (size - 1) / 2
     return float(optimize.brentq(lambda angle: half * np.sin(np.deg2rad(angle)) - pixels, 0, 90))
 
 
 def _gains_by_counting(before: float, after: float) -> tuple[float, float, float]:
-    """Of a thousand pictures: how many more are right, of those right, of those wrong."""
+    """Count a thousand images: how many more are right, of those right, of those wrong."""
     right_before, right_after = 1000 * before, 1000 * after
     more = right_after - right_before
     return more / 10, more / right_before, more / (1000 - right_before)
 
 
-_AUGMENTATION: Final = (
-    Exercise(
-        number="06.1",
+def _gains(
+    gain: float, right: float, wrong: float, *, point: float = 100
+) -> tuple[float, float, float]:
+    return point * gain, gain / right, gain / wrong
+
+
+_AUGMENTATION: Final = {
+    "06.1": Exercise(
         truth=lambda degrees: float(np.deg2rad(degrees) / (2 * np.pi)),
         cases=((40,), (180,), (7.5,)),
         why="A full turn has 360 degrees, and the range counts to either side in both libraries.",
-        mistakes=(
-            Mistake("A full turn is more than 180 degrees.", lambda degrees: degrees / 180),
-            Mistake(
-                "The range goes to either side, for the layer as for the lecture's generator: it "
-                "is not halved.",
-                lambda degrees: degrees / 720,
+        mistakes={
+            "A full turn is more than 180 degrees.": lambda degrees: degrees / 180,
+            "The range goes to either side, for the layer as for the lecture's generator: it is "
+            "not halved.": lambda degrees: degrees / 720,
+            "Those are radians. The layer counts in full turns.": lambda degrees: float(
+                np.deg2rad(degrees)
             ),
-            Mistake(
-                "Those are radians. The layer counts in full turns.",
-                lambda degrees: float(np.deg2rad(degrees)),
-            ),
-            Mistake(
-                "That is how often the angle fits into a full turn: the other way round.",
-                lambda degrees: 360 / degrees,
-            ),
-        ),
+            "That is how often the angle fits into a full turn: the other "
+            "way round.": lambda degrees: 360 / degrees,
+        },
     ),
-    Exercise(
-        number="06.2",
+    "06.2": Exercise(
         truth=_shear_by_search,
         cases=((0.26, 150), (15.0, 150), (10.0, 64), (3.0, 9)),
         why="The picture is sheared about its middle, and the outermost rows are farthest from it.",
-        mistakes=(
-            Mistake(
-                "The formula takes and gives radians; the option counts in degrees.",
-                lambda pixels, size: float(np.arcsin(pixels / ((size - 1) / 2))),
+        mistakes={
+            "The formula takes and gives radians; the option counts "
+            "in degrees.": lambda pixels, size: float(np.arcsin(pixels / ((size - 1) / 2))),
+            "The middle of the picture stays where it is, so the outermost rows are only half a "
+            "picture away "
+            "from it.": lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size - 1)))),
+            "Nearly: from the middle of the first row to the middle of the last one there are size "
+            "- 1 pixels, "
+            "not size.": lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size / 2)))),
+            "Look at the formula again: this shear moves a row by the sine of the angle, not by "
+            "its tangent.": lambda pixels, size: float(
+                np.degrees(np.arctan(pixels / ((size - 1) / 2)))
             ),
-            Mistake(
-                "The middle of the picture stays where it is, so the outermost rows are only half "
-                "a picture away from it.",
-                lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size - 1)))),
-            ),
-            Mistake(
-                "Nearly: from the middle of the first row to the middle of the last one there are "
-                "size - 1 pixels, not size.",
-                lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size / 2)))),
-            ),
-            Mistake(
-                "Look at the formula again: this shear moves a row by the sine of the angle, not "
-                "by its tangent.",
-                lambda pixels, size: float(np.degrees(np.arctan(pixels / ((size - 1) / 2)))),
-            ),
-        ),
+        },
     ),
-    Exercise(
-        number="06.3",
+    "06.3": Exercise(
         truth=_gains_by_counting,
         cases=((0.70, 0.80), (0.80, 0.84), (0.50, 0.97)),
         why="One gain, three numbers: from 96 to 97 % is one point, 1 % relative, and a quarter of "
         "the errors.",
-        mistakes=(
-            Mistake(
-                "A point is a hundredth: from 0.70 to 0.80 are ten.",
-                lambda a, b: (b - a, (b - a) / a, (b - a) / (1 - a)),
+        mistakes={
+            "A point is a hundredth: from 0.70 to 0.80 are ten.": lambda a, b: _gains(
+                b - a, a, 1 - a, point=1
             ),
-            Mistake(
-                "A gain is relative to what there was *before*.",
-                lambda a, b: (100 * (b - a), (b - a) / b, (b - a) / (1 - a)),
+            "A gain is relative to what there was *before*.": lambda a, b: _gains(b - a, b, 1 - a),
+            "The share of the errors that is gone is relative to the errors there "
+            "were before.": lambda a, b: _gains(b - a, a, 1 - b),
+            "The second and the third are the wrong way round.": lambda a, b: _gains(
+                b - a, 1 - a, a
             ),
-            Mistake(
-                "The share of the errors that is gone is relative to the errors there were before.",
-                lambda a, b: (100 * (b - a), (b - a) / a, (b - a) / (1 - b)),
-            ),
-            Mistake(
-                "The second and the third are the wrong way round.",
-                lambda a, b: (100 * (b - a), (b - a) / (1 - a), (b - a) / a),
-            ),
-        ),
+        },
     ),
-)
+}
 
 # 07: dropout, the kept epoch, Grad-CAM ----------------------------------------------------
 
 
 def _dropped(values: Array, kept: Array, rate: float) -> Array:
-    """One value at a time: dropped, or blown up so that the mean stays."""
-    output = np.zeros(values.shape)
-    for place in np.ndindex(values.shape):
-        if kept[place]:
-            output[place] = values[place] / (1 - rate)
-    return output
+    """Dropped, or scaled up so that the mean stays."""
+    return np.where(kept, values / (1 - rate), 0)
 
 
 def _kept_epoch(history: dict[str, list[float]]) -> int:
@@ -324,7 +238,13 @@ def _kept_epoch(history: dict[str, list[float]]) -> int:
     return kept
 
 
-def _heat(maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu") -> Array:
+def _epoch(best: Callable[..., Any], curve: str, history: dict[str, list[float]]) -> int:
+    return int(best(history[curve])) + 1
+
+
+def _heat(
+    maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu", scale: bool = True
+) -> Array:
     """Grad-CAM by einsum; the options are the readers' mistakes."""
     weights = gradients.max(axis=(0, 1)) if weigh == "max" else gradients.mean(axis=(0, 1))
     if weigh == "place":
@@ -332,8 +252,7 @@ def _heat(maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "rel
     else:
         heat = np.einsum("hwc,c->hw", maps, weights)
     heat = {"relu": np.maximum(heat, 0), "abs": np.abs(heat), "none": heat}[cut]
-    most = heat.max()
-    return np.asarray(heat / most if most > 0 else heat)
+    return np.asarray(heat / heat.max() if scale and heat.max() > 0 else heat)
 
 
 _HALF: Final = _rng.random((4, 6)) < 0.5
@@ -346,9 +265,8 @@ _CURVES: Final = {
 _MAPS: Final = np.maximum(_rng.normal(size=(3, 4, 5)), 0)
 _SLOPES: Final = _rng.normal(size=(3, 4, 5))
 
-_DROPOUT: Final = (
-    Exercise(
-        number="07.1",
+_DROPOUT: Final = {
+    "07.1": Exercise(
         truth=_dropped,
         cases=(
             (_rng.normal(size=(4, 6)), _HALF, 0.5),
@@ -357,33 +275,22 @@ _DROPOUT: Final = (
         ),
         why="What is left is blown up, so that the next layer gets as much as without dropout, on "
         "average, and nothing has to change outside training.",
-        mistakes=(
-            Mistake(
-                "The next layer now gets too little in training, compared with later when nothing "
-                "is dropped: blow up what is left.",
-                lambda values, kept, rate: values * kept,
+        mistakes={
+            "The next layer now gets too little in training, compared with later when nothing is "
+            "dropped: blow up what is left.": lambda values, kept, rate: values * kept,
+            "The rate is the share that is *dropped*. By how much must the rest be "
+            "blown up?": lambda values, kept, rate: values * kept / rate,
+            "The wrong way round: what is left must become larger, "
+            "not smaller.": lambda values, kept, rate: values * kept * (1 - rate),
+            "`kept` says which values stay; you dropped those.": lambda values, kept, rate: (
+                values * ~kept / (1 - rate)
             ),
-            Mistake(
-                "The rate is the share that is *dropped*. By how much must the rest be blown up?",
-                lambda values, kept, rate: values * kept / rate,
-            ),
-            Mistake(
-                "The wrong way round: what is left must become larger, not smaller.",
-                lambda values, kept, rate: values * kept * (1 - rate),
-            ),
-            Mistake(
-                "`kept` says which values stay; you dropped those.",
-                lambda values, kept, rate: values * ~kept / (1 - rate),
-            ),
-            Mistake(
-                "You divide by the share that happens to be kept this time. Dropout divides by the "
-                "share expected: each value has its own lot.",
-                lambda values, kept, rate: values * kept / kept.mean(),
-            ),
-        ),
+            "You divide by the share that happens to be kept this time. Dropout divides by the "
+            "share expected: each value has its "
+            "own lot.": lambda values, kept, rate: values * kept / kept.mean(),
+        },
     ),
-    Exercise(
-        number="07.2",
+    "07.2": Exercise(
         truth=_kept_epoch,
         cases=(
             (_CURVES,),
@@ -392,58 +299,37 @@ _DROPOUT: Final = (
         ),
         why="By its loss a network also says how sure it is, so the loss notices overfitting "
         "before the accuracy does.",
-        mistakes=(
-            Mistake(
-                "Python counts from 0, epochs from 1.",
-                lambda history: int(np.argmin(history["val_loss"])),
+        mistakes={
+            "Python counts from 0, epochs from 1.": lambda history: _kept_epoch(history) - 1,
+            "That is the epoch of the best validation *accuracy*. Which quantity does the "
+            "checkpoint watch?": partial(_epoch, np.argmax, "val_accuracy"),
+            "The *training* loss keeps falling while the network overfits.": partial(
+                _epoch, np.argmin, "loss"
             ),
-            Mistake(
-                "That is the epoch of the best validation *accuracy*. Which quantity does the "
-                "checkpoint watch?",
-                lambda history: int(np.argmax(history["val_accuracy"])) + 1,
-            ),
-            Mistake(
-                "The *training* loss keeps falling while the network overfits.",
-                lambda history: int(np.argmin(history["loss"])) + 1,
-            ),
-            Mistake(
-                "That is the epoch with the largest loss.",
-                lambda history: int(np.argmax(history["val_loss"])) + 1,
-            ),
-        ),
+            "That is the epoch with the largest loss.": partial(_epoch, np.argmax, "val_loss"),
+        },
     ),
-    Exercise(
-        number="07.3",
+    "07.3": Exercise(
         truth=_heat,
         cases=((_MAPS, _SLOPES), (_MAPS, -np.abs(_SLOPES)), (_MAPS + 1, _SLOPES)),
         why="A channel counts by how much the logit depends on it, wherever it is active, and only "
         "what speaks for the class is shown.",
-        mistakes=(
-            Mistake(
-                "What speaks against the class must be cut off, or it shows as less than nothing.",
-                lambda maps, slopes: _heat(maps, slopes, cut="none"),
+        mistakes={
+            "What speaks against the class must be cut off, or it shows as less "
+            "than nothing.": partial(_heat, cut="none"),
+            "What speaks against the class shows up as if it spoke for it.": partial(
+                _heat, cut="abs"
             ),
-            Mistake(
-                "What speaks against the class shows up as if it spoke for it.",
-                lambda maps, slopes: _heat(maps, slopes, cut="abs"),
+            "Each place has a weight of its own here. Grad-CAM gives each *channel* one weight: "
+            "the mean of its gradients over all places.": partial(_heat, weigh="place"),
+            "A channel's weight is the mean of its gradients, not the largest of them.": partial(
+                _heat, weigh="max"
             ),
-            Mistake(
-                "Each place has a weight of its own here. Grad-CAM gives each *channel* one "
-                "weight: the mean of its gradients over all places.",
-                lambda maps, slopes: _heat(maps, slopes, weigh="place"),
+            "The heatmap should run from 0 to 1, where anything spoke for the class.": partial(
+                _heat, scale=False
             ),
-            Mistake(
-                "A channel's weight is the mean of its gradients, not the largest of them.",
-                lambda maps, slopes: _heat(maps, slopes, weigh="max"),
-            ),
-            Mistake(
-                "The heatmap should run from 0 to 1, where anything spoke for the class.",
-                lambda maps, slopes: np.maximum(
-                    np.einsum("hwc,c->hw", maps, slopes.mean(axis=(0, 1))), 0
-                ),
-            ),
-        ),
+        },
     ),
-)
+}
 
-EXERCISES: Final = (*_DATASET, *_BASELINE, *_AUGMENTATION, *_DROPOUT)
+EXERCISES: Final = {**_DATASET, **_BASELINE, **_AUGMENTATION, **_DROPOUT}

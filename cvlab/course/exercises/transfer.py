@@ -1,26 +1,29 @@
-"""What is right in the exercises of notebooks 08, 12 and 13, and the mistakes readers make."""
+"""The exercises of notebooks 08, 12 and 13: right answers, and the mistakes readers make."""
 
-from itertools import product
+from collections.abc import Callable
+from functools import partial
+from itertools import count, product
 from math import ceil, comb, log, sqrt
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy import stats
 
-from cvlab.course.exercises.judging import Exercise, Mistake
-
-Array = NDArray[Any]
+from cvlab.course.exercises.judging import Exercise
 
 # 08: what networks are made of -------------------------------------------------------------
 
 
-def _inception_parameters(channels: int, filters: tuple[int, ...]) -> int:
-    """By the sizes of the kernels, branch by branch."""
+def _inception_parameters(channels: int, filters: tuple[int, ...], mistake: str = "") -> int:
+    """Branch by branch; `mistake` names one that readers make."""
     one, reduce3, three, reduce5, five, pool = filters
-    windows = [(1, channels, one), (1, channels, reduce3), (3, reduce3, three)]
-    windows += [(1, channels, reduce5), (5, reduce5, five), (1, channels, pool)]
-    kernels = [np.zeros((size, size, seen, count)) for size, seen, count in windows]
-    return sum(kernel.size + kernel.shape[-1] for kernel in kernels)
+    seen3, seen5 = (channels,) * 2 if mistake == "not reduced" else (reduce3, reduce5)
+    windows = [(1, channels, one), (1, channels, reduce3), (1, channels, reduce5)]
+    windows += [(3, seen3, three), (5, seen5, five)]
+    if mistake != "nothing after pooling":
+        windows.append((1, channels, pool))
+    bias = mistake != "no bias"
+    return sum((size**2 * seen + bias) * made for size, seen, made in windows)
 
 
 def _separable_share(inputs: int, outputs: int, window: int) -> float:
@@ -37,79 +40,54 @@ def _comparisons(image_size: int, patch: int) -> int:
     return sum(1 for _ in product(tokens, tokens))
 
 
-_PRETRAINED: Final = (
-    Exercise(
-        number="08.1",
+_PRETRAINED: Final = {
+    "08.1": Exercise(
         truth=_inception_parameters,
         cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
         why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
-        mistakes=(
-            Mistake(
-                "The biases are missing: each convolution has one for every filter.",
-                lambda c, f: c * (f[0] + f[1] + f[3] + f[5]) + 9 * f[1] * f[2] + 25 * f[3] * f[4],
+        mistakes={
+            "The biases are missing: each convolution has one for every filter.": partial(
+                _inception_parameters, mistake="no bias"
             ),
-            Mistake(
-                "The large windows see what the 1 × 1 convolution in front of them puts out, not "
-                "the module's input.",
-                lambda c, f: (
-                    (c + 1) * (f[0] + f[1] + f[3] + f[5]) + (9 * c + 1) * f[2] + (25 * c + 1) * f[4]
-                ),
+            "The large windows see what the 1 × 1 convolution in front of them puts out, not the "
+            "module's input.": partial(_inception_parameters, mistake="not reduced"),
+            "Pooling has no parameters, but a 1 × 1 convolution follows it.": partial(
+                _inception_parameters, mistake="nothing after pooling"
             ),
-            Mistake(
-                "Pooling has no parameters, but a 1 × 1 convolution follows it.",
-                lambda c, f: (
-                    (c + 1) * (f[0] + f[1] + f[3]) + (9 * f[1] + 1) * f[2] + (25 * f[3] + 1) * f[4]
-                ),
-            ),
-        ),
+        },
     ),
-    Exercise(
-        number="08.2",
+    "08.2": Exercise(
         truth=_separable_share,
         cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
         why="With a few hundred filters what remains is about one part in window × window.",
-        mistakes=(
-            Mistake(
-                "Only the depthwise half is counted; mixing the channels takes weights as well.",
-                lambda m, n, k: 1 / n,
+        mistakes={
+            "Only the depthwise half is counted; mixing the channels takes weights "
+            "as well.": lambda m, n, k: 1 / n,
+            "Only the pointwise half is counted; the windows take weights "
+            "as well.": lambda m, n, k: 1 / k**2,
+            "Inputs and outputs are exchanged: the full convolution has a window for each pair of "
+            "them, the depthwise one for each input.": lambda m, n, k: 1 / m + 1 / k**2,
+            "That is how many times smaller it is; asked is what share remains.": lambda m, n, k: (
+                1 / (1 / n + 1 / k**2)
             ),
-            Mistake(
-                "Only the pointwise half is counted; the windows take weights as well.",
-                lambda m, n, k: 1 / k**2,
-            ),
-            Mistake(
-                "Inputs and outputs are exchanged: the full convolution has a window for each pair "
-                "of them, the depthwise one for each input.",
-                lambda m, n, k: 1 / m + 1 / k**2,
-            ),
-            Mistake(
-                "That is how many times smaller it is; asked is what share remains.",
-                lambda m, n, k: 1 / (1 / n + 1 / k**2),
-            ),
-        ),
+        },
     ),
-    Exercise(
-        number="08.3",
+    "08.3": Exercise(
         truth=_comparisons,
         cases=((224, 16), (384, 16), (64, 8)),
         why="Twice the picture's side makes nearly sixteen times the comparisons.",
-        mistakes=(
-            Mistake(
-                "The class token compares as well, and is compared with.",
-                lambda size, patch: (size // patch) ** 4,
+        mistakes={
+            "The class token compares as well, and is compared with.": lambda size, patch: (
+                (size // patch) ** 4
             ),
-            Mistake(
-                "That is the number of tokens. Each of them is compared with each.",
-                lambda size, patch: (size // patch) ** 2 + 1,
-            ),
-            Mistake(
-                "A token is compared with itself too, and a with b is not the same as b with a: a "
-                "query is not a key.",
-                lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
-            ),
-        ),
+            "That is the number of tokens. Each of them is compared "
+            "with each.": lambda size, patch: (size // patch) ** 2 + 1,
+            "A token is compared with itself too, and a with b is not the same as b with a: a "
+            "query is not "
+            "a key.": lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
+        },
     ),
-)
+}
 
 # 12: what trains, which statistics, how fast they drift ----------------------------------
 
@@ -118,20 +96,18 @@ def _weights_that_train(stack: list[tuple[str, bool, bool]]) -> int:
     """Ask Keras: build the layers and count."""
     from keras import layers  # noqa: PLC0415 (Keras takes seconds to import)
 
-    made = {
-        "conv": layers.Conv2D(4, 3, padding="same"),
-        "conv without bias": layers.Conv2D(4, 3, padding="same", use_bias=False),
-        "norm": layers.BatchNormalization(),
-        "pool": layers.MaxPooling2D(2),
+    make: dict[str, Callable[[bool], Any]] = {
+        "conv": lambda bias: layers.Conv2D(4, 3, padding="same", use_bias=bias),
+        "norm": lambda _: layers.BatchNormalization(),
+        "pool": lambda _: layers.MaxPooling2D(2),
     }
-    count = 0
+    found = 0
     for kind, has_bias, trainable in stack:
-        name = kind if has_bias or kind != "conv" else "conv without bias"
-        layer = type(made[name]).from_config(made[name].get_config())
+        layer = make[kind](has_bias)
         layer.build((None, 8, 8, 4))
         layer.trainable = trainable
-        count += len(layer.trainable_weights)
-    return count
+        found += len(layer.trainable_weights)
+    return found
 
 
 def _count(
@@ -156,7 +132,7 @@ def _normalizes_by(trainable: bool, training: bool) -> str:
 
 
 def _batches_until(momentum: float, share: float) -> int:
-    """By doing it: from 0 toward 1, batch after batch."""
+    """By simulation: from 0 toward 1, batch after batch."""
     moving, batches = 0.0, 0
     while moving < share:
         moving = momentum * moving + (1 - momentum)
@@ -164,9 +140,11 @@ def _batches_until(momentum: float, share: float) -> int:
     return batches
 
 
-_FREEZING: Final = (
-    Exercise(
-        number="12.1",
+# What BatchNormalization uses: not the batch's, or the batch's.
+_STATISTICS: Final = ("moving", "batch")
+
+_FREEZING: Final = {
+    "12.1": Exercise(
         truth=_weights_that_train,
         cases=(
             ([("conv", True, True), ("norm", False, True), ("pool", False, True)],),
@@ -177,144 +155,88 @@ _FREEZING: Final = (
         ),
         why="A frozen layer counts nothing, and of a BatchNormalization's four weights only gamma "
         "and beta are learned.",
-        mistakes=(
-            Mistake(
-                "A BatchNormalization has four weights, but gradients reach only two of them.",
-                lambda stack: _count(stack, norm=4),
+        mistakes={
+            "A BatchNormalization has four weights, but gradients reach only two of them.": partial(
+                _count, norm=4
             ),
-            Mistake("A convolution without bias has one weight.", lambda s: _count(s, bias=False)),
-            Mistake("Frozen layers are counted too.", lambda stack: _count(stack, frozen=True)),
-        ),
+            "A convolution without bias has one weight.": partial(_count, bias=False),
+            "Frozen layers are counted too.": partial(_count, frozen=True),
+        },
     ),
-    Exercise(
-        number="12.2",
+    "12.2": Exercise(
         truth=_normalizes_by,
         cases=((True, True), (True, False), (False, True), (False, False)),
         why="Only a layer that may train, in a call that trains, looks at the batch.",
-        mistakes=(
-            Mistake(
-                "The flag counts as well: a frozen BatchNormalization stays in inference mode "
-                "whatever the call says.",
-                lambda trainable, training: "batch" if training else "moving",
-            ),
-            Mistake(
-                "The call counts as well: nothing looks at the batch in `predict`.",
-                lambda trainable, training: "batch" if trainable else "moving",
-            ),
-            Mistake(
-                "One of the two is not enough.",
-                lambda trainable, training: "batch" if trainable or training else "moving",
-            ),
-            Mistake(
-                "The other way round: which statistics does a network use in `predict`?",
-                lambda trainable, training: "moving" if trainable and training else "batch",
-            ),
-        ),
+        mistakes={
+            "The flag counts as well: a frozen BatchNormalization stays in inference mode whatever "
+            "the call says.": lambda trainable, training: _STATISTICS[training],
+            "The call counts as well: nothing looks at the batch "
+            "in `predict`.": lambda trainable, training: _STATISTICS[trainable],
+            "One of the two is not enough.": lambda *flags: _STATISTICS[any(flags)],
+            "The other way round: which statistics does a network use "
+            "in `predict`?": lambda *flags: _STATISTICS[not all(flags)],
+        },
     ),
-    Exercise(
-        number="12.3",
+    "12.3": Exercise(
         truth=_batches_until,
         cases=((0.99, 0.5), (0.9, 0.9), (0.99, 0.99), (0.5, 0.9), (0.75, 0.3)),
         why="After n batches the old mean has the weight momentum to the power of n.",
-        mistakes=(
-            Mistake(
-                "Round up: before that batch the mean has not gone far enough.",
-                lambda momentum, share: int(log(1 - share) / log(momentum)),
-            ),
-            Mistake(
-                "That is when the *old* mean has `share` of the weight left. How much is left when "
-                "`share` of the way is done?",
-                lambda momentum, share: ceil(log(share) / log(momentum)),
-            ),
-            Mistake(
-                "The steps get smaller on the way: each goes a fixed part of what is left, not of "
-                "the whole.",
-                lambda momentum, share: ceil(share / (1 - momentum)),
-            ),
-        ),
+        mistakes={
+            "Round up: before that batch the mean has not gone "
+            "far enough.": lambda momentum, share: int(log(1 - share) / log(momentum)),
+            "That is when the *old* mean has `share` of the weight left. How much is left when "
+            "`share` of the way is done?": lambda momentum, share: ceil(log(share) / log(momentum)),
+            "The steps get smaller on the way: each goes a fixed part of what is left, not of "
+            "the whole.": lambda momentum, share: ceil(share / (1 - momentum)),
+        },
     ),
-)
+}
 
 # 13: which difference is real -------------------------------------------------------------
 
 
-def _both_tails(only_first: int, only_second: int) -> float:
-    """Count all ways in which the disputed pictures could fall, and those at least as uneven."""
-    disputed = only_first + only_second
-    observed = abs(only_first - only_second)
-    ways = [comb(disputed, k) for k in range(disputed + 1) if abs(disputed - 2 * k) >= observed]
-    return float(sum(ways) / 2**disputed)
-
-
 def _upper_tail(only_first: int, only_second: int) -> float:
-    """Chance that one given network wins at least as many as the winner did."""
-    disputed, most = only_first + only_second, max(only_first, only_second)
-    return float(sum(comb(disputed, k) for k in range(most, disputed + 1)) / 2**disputed)
+    """Probability that a given network wins at least as many as the winner did."""
+    most = max(only_first, only_second)
+    return float(stats.binom.sf(most - 1, only_first + only_second, 0.5))
 
 
-def _enough_pictures(accuracy: float, half_width: float) -> int:
-    """By search: the first number of pictures whose interval is narrow enough."""
-    low, high = 0, 1
-    while 1.96 * sqrt(accuracy * (1 - accuracy) / high) > half_width:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        narrow = 1.96 * sqrt(accuracy * (1 - accuracy) / middle) <= half_width
-        low, high = (low, middle) if narrow else (middle, high)
-    return high
+def _enough_images(accuracy: float, half_width: float) -> int:
+    """By search: the first number of images whose interval is narrow enough."""
+    widths = ((n, 1.96 * sqrt(accuracy * (1 - accuracy) / n)) for n in count(1))
+    return next(n for n, width in widths if width <= half_width)
 
 
-_LADDER: Final = (
-    Exercise(
-        number="13.1",
-        truth=_both_tails,
+_LADDER: Final = {
+    "13.1": Exercise(
+        truth=lambda a, b: float(stats.binomtest(a, a + b).pvalue),
         cases=((20, 8), (8, 20), (5, 5), (1, 0), (0, 12)),
         why="If both networks were equally good, each disputed picture would be a coin toss.",
-        mistakes=(
-            Mistake(
-                "Only one direction is counted. Before looking, the second network could have won "
-                "as well.",
-                _upper_tail,
-            ),
-            Mistake(
-                "That is the chance of exactly this split. Splits that are even more uneven count "
-                "as well, in both directions.",
-                lambda a, b: comb(a + b, a) / 2 ** (a + b),
-            ),
-            Mistake(
-                "The tail was doubled, and an even split then gets more than 1: a probability "
-                "cannot.",
-                lambda a, b: 2 * _upper_tail(a, b),
-            ),
-        ),
+        mistakes={
+            "Only one direction is counted. Before looking, the second network could have won "
+            "as well.": _upper_tail,
+            "That is the chance of exactly this split. Splits that are even more uneven count as "
+            "well, in both directions.": lambda a, b: comb(a + b, a) / 2 ** (a + b),
+            "The tail was doubled, and an even split then gets more than 1: a "
+            "probability cannot.": lambda a, b: 2 * _upper_tail(a, b),
+        },
     ),
-    Exercise(
-        number="13.2",
-        truth=_enough_pictures,
+    "13.2": Exercise(
+        truth=_enough_images,
         cases=((0.9, 0.02), (0.97, 0.01), (0.5, 0.03), (0.97, 0.005)),
         why="Half the width takes four times the pictures.",
-        mistakes=(
-            Mistake(
-                "One standard error on each side covers two thirds of the cases; 95 % take 1.96 of "
-                "them.",
-                lambda p, h: ceil(p * (1 - p) / h**2),
+        mistakes={
+            "One standard error on each side covers two thirds of the cases; 95 % take 1.96 "
+            "of them.": lambda p, h: ceil(p * (1 - p) / h**2),
+            "You took the whole width of the interval; given is how far it reaches to "
+            "each side.": lambda p, h: ceil(4 * 1.96**2 * p * (1 - p) / h**2),
+            "The width falls with the square root of the number of pictures, not with "
+            "the number.": lambda p, h: ceil(1.96 * sqrt(p * (1 - p)) / h),
+            "One picture too few: round up, or the interval is a hair too wide.": lambda p, h: int(
+                1.96**2 * p * (1 - p) / h**2
             ),
-            Mistake(
-                "You took the whole width of the interval; given is how far it reaches to each "
-                "side.",
-                lambda p, h: ceil(4 * 1.96**2 * p * (1 - p) / h**2),
-            ),
-            Mistake(
-                "The width falls with the square root of the number of pictures, not with the "
-                "number.",
-                lambda p, h: ceil(1.96 * sqrt(p * (1 - p)) / h),
-            ),
-            Mistake(
-                "One picture too few: round up, or the interval is a hair too wide.",
-                lambda p, h: int(1.96**2 * p * (1 - p) / h**2),
-            ),
-        ),
+        },
     ),
-)
+}
 
-EXERCISES: Final = (*_PRETRAINED, *_FREEZING, *_LADDER)
+EXERCISES: Final = {**_PRETRAINED, **_FREEZING, **_LADDER}
