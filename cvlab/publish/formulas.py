@@ -80,8 +80,8 @@ def _mend(element: ET.Element, source: str) -> None:
     element.text = unescape(element.text or "") or None
     if element.tag in ("mi", "mo") and re.match(r"\\|&$", element.text or ""):
         raise FormulaError(
-            f"The formula {source} uses {element.text}, which latex2mathml does not know: write the "
-            "formula without it"
+            f"The formula {source} uses {element.text}, which latex2mathml does not know: "
+            "write the formula without it"
         )
     if len(element) != _CHILDREN.get(element.tag, len(element)):
         raise FormulaError(f"The formula {source} ends too early")
