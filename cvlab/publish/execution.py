@@ -64,14 +64,9 @@ def execute(source: Path, target: Path, profile: str, inputs: str = "") -> Recor
         return made or _execute(source, target, profile, inputs)
 
 
-def partial_of(target: Path) -> Path:
-    """Where an executed notebook is while it runs."""
-    return target.with_name(f"{target.stem}.partial.ipynb")
-
-
 def _execute(source: Path, target: Path, profile: str, inputs: str) -> Record:
     folder, name = target.parent, target.stem
-    failed, partial = folder / f"{name}.failed.ipynb", partial_of(target)
+    failed, partial = folder / f"{name}.failed.ipynb", folder / f"{name}.partial.ipynb"
     records = folder / "records"
     # Results of an earlier run must not pass for those of this one if it is interrupted.
     for stale in (
