@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cvlab import profiles
 
@@ -54,68 +54,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    course = argparse.ArgumentParser(add_help=False)
-    course.add_argument(
-        "--notebooks",
-        type=Path,
-        metavar="FOLDER",
-        help="where the notebooks are; default: lectures, here or beside pyproject.toml",
-    )
-    course.add_argument(
-        "--out", type=Path, default=Path("build"), help="folder of all results; default: build"
-    )
-    chosen = argparse.ArgumentParser(add_help=False, parents=[course])
-    chosen.add_argument("names", nargs="*", metavar="NOTEBOOK", help="such as 05; default: all")
-    profile = argparse.ArgumentParser(add_help=False)
-    profile.add_argument("--profile", choices=list(profiles.PROFILES), help="default: quick")
-    kernels = argparse.ArgumentParser(add_help=False, parents=[chosen])
-    photos, weights, base = (os.environ.get(f"CVLAB_{n}") for n in ("PHOTOS", "WEIGHTS", "BASE"))
-    backend = os.environ.get("KERAS_BACKEND") or next(filter(find_spec, BACKENDS), BACKENDS[0])
-    kernels.add_argument("--photos", default=photos, metavar="PATH", help="zip or folder of photos")
-    kernels.add_argument("--weights", default=weights, metavar="PATH", help="pretrained weights")
-    kernels.add_argument("--base", default=base, metavar="NAME", help="base that they are for")
-    kernels.add_argument("--backend", default=backend, choices=BACKENDS)
-    kernels.add_argument(
-        "-j", "--jobs", type=int, metavar="N", help="notebooks at a time; default: what fits"
-    )
-
     parser = argparse.ArgumentParser(prog="python -m cvlab", description="The course's commands.")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND")
-
-    def add(
-        name: str, run: Callable[..., int] | None, text: str, *parents: argparse.ArgumentParser
-    ) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, parents=parents)
-        command.set_defaults(run=run)
-        return command
-
-    add("help", None, "show this list")
-    add("lectures", _lectures, "execute notebooks, then write the report", kernels, profile)
-    add("report", _report, "write the report of a run again", course, profile)
-    add("slides", _slides, "reveal.js slides of the notebooks", chosen, profile)
-    add("student", _student, "copies without solutions and outputs", chosen)
-    compare = add("compare", _compare, "two runs side by side", course)
-    compare.add_argument("runs", nargs=2, type=Path, metavar="RUN", help="such as build/quick")
-    add("record", _record, "keep the times and findings of a whole run", course, profile)
-    add("refresh", _refresh, "run committed notebooks again, keep their outputs", kernels)
-    contents = add("contents", _contents, "write contents, times and links again", course)
-    contents.add_argument("--check", action="store_true", help="only say what would change")
-    add("check", _check, "compare notebooks with their committed outputs (nbval)", kernels)
-    add("lab", _lab, "open the course in JupyterLab", kernels)
+    groups = {name: argparse.ArgumentParser(add_help=False) for name in ("all", "some", "profile")}
+    add = groups["all"].add_argument
+    add("--notebooks", type=Path, metavar="FOLDER", help="of the notebooks; default: lectures")
+    add("--out", type=Path, metavar="FOLDER", default=Path("build"), help="default: build")
+    groups["some"].add_argument("names", nargs="*", metavar="NOTEBOOK", help="such as 05")
+    groups["profile"].add_argument("--profile", choices=[*profiles.PROFILES], help="default: quick")
+    groups["kernels"] = _kernels()
+    added = {}
+    for name, (run, text, *names) in _COMMANDS.items():
+        parents = [groups[group] for group in names]
+        added[name] = commands.add_parser(name, help=text, description=text, parents=parents)
+        added[name].set_defaults(run=run)
+    added["compare"].add_argument("runs", nargs=2, type=Path, metavar="RUN")
+    added["contents"].add_argument("--check", action="store_true", help="only name changes")
     for name, (_, text) in _EXPERIMENTS.items():
-        add(name, None, text)
+        commands.add_parser(name, help=text)
     execute = commands.add_parser("execute", description="Execute one notebook; lectures does it.")
     execute.add_argument("source", type=Path)
-    execute.add_argument("target", type=Path, nargs="?", help="none: the outputs go to the source")
+    execute.add_argument("target", type=Path, nargs="?")
     execute.add_argument("--profile", choices=list(profiles.PROFILES), default="quick")
     execute.add_argument("--inputs", default="")
     execute.set_defaults(run=_execute)
     return parser
 
 
-def _sources(options: argparse.Namespace) -> list[Path]:
-    """All notebooks of the course, or those that were named, in order."""
+def _kernels() -> argparse.ArgumentParser:
+    """Options of the commands that start kernels; what is not given comes from the environment."""
+    parser = argparse.ArgumentParser(add_help=False)
+    for name, metavar, text in (
+        ("photos", "PATH", "zip or folder of real photos"),
+        ("weights", "PATH", "file of pretrained weights"),
+        ("base", "NAME", "the base that they are for"),
+    ):
+        default = os.environ.get(f"CVLAB_{name.upper()}")
+        parser.add_argument(f"--{name}", default=default, metavar=metavar, help=text)
+    installed = next((name for name in BACKENDS if find_spec(name)), BACKENDS[0])
+    backend = os.environ.get("KERAS_BACKEND") or installed
+    parser.add_argument("--backend", default=backend, choices=BACKENDS)
+    parser.add_argument("-j", "--jobs", type=_count, metavar="N", help="notebooks at a time")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too few: 1 or more run at a time")
+    return number
+
+
+def _sources(options: argparse.Namespace, *, every: bool = False) -> list[Path]:
+    """The notebooks of the course, `every` one or those that were named, in order."""
     folders = [options.notebooks] if options.notebooks else [Path("lectures"), PROJECT / "lectures"]
     found = next((f for one in folders if (f := sorted(one.glob("[0-9][0-9]_*.ipynb")))), [])
     if not found:
@@ -123,7 +115,7 @@ def _sources(options: argparse.Namespace) -> list[Path]:
             f"There are no notebooks in {folders[0]}: run this in the course's folder, or name the "
             "folder with --notebooks"
         )
-    names = [Path(name).stem for name in getattr(options, "names", [])]
+    names = [] if every else [Path(name).stem for name in getattr(options, "names", [])]
     known = {path.stem: path for path in found} | {path.stem[:2]: path for path in found}
     for name in names:
         if name not in known:
@@ -152,7 +144,8 @@ def _environment(options: argparse.Namespace) -> None:
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several notebooks may share a GPU
         "PYTHONUTF8": "1",
     }
-    os.environ.setdefault("CVLAB_CACHE", str((options.out / "cache").absolute()))
+    cache = Path(os.environ.get("CVLAB_CACHE") or options.out / "cache")
+    os.environ["CVLAB_CACHE"] = str(cache.absolute())
     if (PROJECT / "pyproject.toml").exists():  # a checkout that need not be installed
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
@@ -202,11 +195,10 @@ def _lectures(options: argparse.Namespace) -> int:
 
     failed = _pool(options, command, profile)
     text, problems = outcomes.table(folder, [path.stem for path in _sources(options)])
-    options.names = []
-    print(f"report: {report.build(folder, _sources(options))}")
-    print(text)
+    print(text, flush=True)
     for problem in problems:
         print(f"\n{problem}", file=sys.stderr)
+    print(f"report: {report.build(folder, _sources(options, every=True))}")
     return int(bool(failed or problems))
 
 
@@ -301,3 +293,19 @@ def _contents(options: argparse.Namespace) -> int:
 def _run_folder(options: argparse.Namespace) -> Path:
     folder: Path = options.out / (options.profile or "quick")
     return folder
+
+
+# What each command does, and the groups of options that it takes.
+_COMMANDS: Final[dict[str, tuple[Any, ...]]] = {
+    "help": (None, "show this list"),
+    "lectures": (_lectures, "execute, then report", "all", "some", "profile", "kernels"),
+    "report": (_report, "write the report of a run again", "all", "profile"),
+    "slides": (_slides, "reveal.js slides of the notebooks", "all", "some", "profile"),
+    "student": (_student, "copies without solutions and outputs", "all", "some"),
+    "compare": (_compare, "two runs side by side", "all"),
+    "record": (_record, "keep the times and findings of a whole run", "all", "profile"),
+    "refresh": (_refresh, "run committed notebooks again", "all", "some", "kernels"),
+    "contents": (_contents, "write contents, times and links again", "all"),
+    "check": (_check, "compare with the committed outputs (nbval)", "all", "some", "kernels"),
+    "lab": (_lab, "open the course in JupyterLab", "all", "some", "kernels"),
+}

@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from cvlab import profiles
 from cvlab.course import recorded
 from cvlab.course.recorded import Recorded
-from cvlab.publish.pages import title_of
+from cvlab.publish.pages import asset, title_of
 
 PROJECT: Final = Path(__file__).parents[2]
 
@@ -28,15 +28,7 @@ _WAY: Final = re.compile(r"\n\n---\n\n.*\Z", re.DOTALL)
 _TABLE: Final = re.compile(r"(?<=## Contents\n\n).*?(?=\n\n## |\Z)", re.DOTALL)
 
 # First cell where a repository is set. Only a reader on Colab needs it, so it asks first.
-_COLAB: Final = """\
-# On Colab, fetch the course. Anywhere else this cell does nothing.
-import importlib.util
-import subprocess
-import sys
-
-if "google.colab" in sys.modules and importlib.util.find_spec("cvlab") is None:
-    course = "git+https://github.com/{repository}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)"""
+_COLAB: Final = str(asset("colab.txt")).strip()
 _COLAB_START: Final = _COLAB.splitlines()[0]
 
 
