@@ -118,7 +118,7 @@ def _figure(
 
 
 def _images(profile: str) -> str:
-    return "drawn pictures" if profiles.get(profile).source == "toypets" else "photos"
+    return "drawn images" if profiles.get(profile).source == "toypets" else "photos"
 
 
 def comparison(first: Run, second: Run) -> str:

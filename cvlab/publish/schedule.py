@@ -94,7 +94,8 @@ def run(tasks: Iterable[Task], jobs: int, environment: Mapping[str, str]) -> lis
     """
     waiting, running, failed = ordered(tasks), list[_Running](), list[str]()
     before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    bar = tqdm(total=len(waiting), desc="notebooks", leave=False, disable=None)
+    told = "{n} of {total} notebooks{postfix}"
+    bar = tqdm(total=len(waiting), bar_format=told, leave=False, disable=None)
     try:
         while waiting or running:
             for task in list(waiting):

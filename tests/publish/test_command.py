@@ -344,6 +344,26 @@ def test_make_explains_bad_arguments(
     assert message in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("lectures",), ".venv/bin/python -m cvlab lectures"),
+        (("lectures", "BACKEND=jax"), ".venv-jax/bin/python -m cvlab lectures"),
+        (("setup", "BACKEND=jax"), ".ci/setup .venv-jax requirements-jax.lock"),
+        (("setup", "GPU=1"), ".ci/setup .venv requirements-gpu.lock"),
+        (("-j3", "refresh"), "cvlab refresh -j 3"),
+        (("record", "PROFILE=laptop"), "cvlab record --profile 'laptop'"),
+        (("test", "BACKEND=torch"), ".venv/bin/python -m pytest -n 2 --dist worksteal"),
+    ],
+)
+def test_make_is_a_list_of_aliases(
+    project: Path, arguments: tuple[str, ...], expected: str
+) -> None:
+    for lock in ("requirements-jax.lock", "requirements-gpu.lock"):
+        (project / lock).touch()
+    assert expected in make(project, "--dry-run", *arguments).stdout
+
+
 def test_make_help_lists_every_public_target(project: Path) -> None:
     shown = make(project, "help").stdout
     makefile = (PROJECT / "Makefile").read_text()

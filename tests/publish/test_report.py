@@ -111,7 +111,7 @@ def test_the_ladder_has_words_and_says_what_is_missing(quick: Path, sources: lis
     alt = re.findall(r'<img alt="([^"]+)"', page)
     assert len(alt) == 1
     assert "from scratch: 80.0 % (71.1 to 86.7 %)" in alt[0]
-    assert "drawn pictures" in alt[0]
+    assert "drawn images" in alt[0]
     assert "Not measured: + augmentation, + dropout, feature extraction" in page
 
 
