@@ -7,7 +7,6 @@ import argparse
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -229,8 +228,8 @@ def _check(options: argparse.Namespace) -> int:
 
 def _lab(options: argparse.Namespace) -> int:
     _environment(options)
-    command = (sys.executable, "-m", "jupyterlab", str(_sources(options)[0]))
-    return subprocess.run(command, check=False).returncode
+    command = [sys.executable, "-m", "jupyterlab", str(_sources(options)[0])]
+    os.execv(sys.executable, command)  # so that JupyterLab itself asks after Ctrl-C
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -69,12 +69,8 @@ def _execute(source: Path, target: Path, profile: str, inputs: str) -> Record:
     failed, partial = folder / f"{name}.failed.ipynb", folder / f"{name}.partial.ipynb"
     records = folder / "records"
     # Results of an earlier run must not pass for those of this one if it is interrupted.
-    for stale in (
-        target,
-        failed,
-        Record.path(folder, name),
-        claims.file_of(records, name[:2]),
-    ):
+    record_file = Record.path(folder, name)
+    for stale in (target, failed, record_file, claims.file_of(records, name[:2])):
         stale.unlink(missing_ok=True)
     os.environ[claims.FOLDER_VARIABLE] = str(records.absolute())  # the kernel inherits it
 
@@ -176,24 +172,19 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def refresh(path: Path) -> float:
+def refresh(path: Path) -> None:
     """Run a committed notebook with its own parameters and write its outputs back, cleaned.
 
     Args:
         path: A notebook in `lectures/`, changed in place only if it runs to the end.
 
-    Returns:
-        Seconds of wall time.
-
     Raises:
         PapermillExecutionError: If a cell fails; the notebook is left as it was.
     """
     partial = path.with_name(f".{path.stem}.partial.ipynb")
-    start = time.monotonic()
     try:
         executed = _papermill(path, partial, {})
         nbformat.write(clean(executed), partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return time.monotonic() - start

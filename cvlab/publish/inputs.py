@@ -28,7 +28,11 @@ def key(notebook: Path, settings: Mapping[str, str], files: Iterable[Path] = ())
     Returns:
         A SHA-256 digest as 64 hexadecimal digits.
     """
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    content = notebook.read_text(encoding="utf-8")
+    try:
+        cells = json.loads(content)["cells"]
+    except (ValueError, KeyError):  # damaged; running it says how
+        return hashlib.sha256(content.encode()).hexdigest()
     sources = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
     tags = [cell["metadata"].get("tags", []) for cell in cells]
     parts = [json.dumps([sources, tags, dict(settings)], sort_keys=True)]

@@ -260,6 +260,16 @@ def test_the_notebooks_are_found_from_anywhere(project: Path, tmp_path: Path) ->
     assert "15 notebooks without" in cvlab(elsewhere, "student").stdout
 
 
+def test_lab_opens_the_first_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[list[str]] = []
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(os, "execv", lambda program, arguments: opened.append(arguments))
+    with pytest.raises(TypeError):  # it does not return, but for this test
+        command.main(["lab"])
+    assert opened == [[sys.executable, "-m", "jupyterlab", "lectures/01_a.ipynb"]]
+
+
 def test_contents_that_differ_are_named_and_written(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

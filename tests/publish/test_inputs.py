@@ -108,6 +108,12 @@ def test_cells_tags_and_settings_count_and_outputs_do_not(package: Path, noteboo
     assert inputs.key(notebook, {"profile": "quick"}, [package / "plots.py"]) != before
 
 
+def test_a_damaged_notebook_has_a_key_too(package: Path, notebook: Path) -> None:
+    before = key(notebook)
+    notebook.write_text(notebook.read_text()[:-10])
+    assert key(notebook) != before
+
+
 def test_a_cell_with_magic_may_import_anything(package: Path) -> None:
     assert "cvlab.publish.report" in inputs.reachable(["%load_ext something"])
 
