@@ -1,8 +1,9 @@
-"""The Makefile over a few small notebooks: what tests of `make lectures` run."""
+"""A few small notebooks in a folder of their own: what tests of the commands run."""
 
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -17,19 +18,28 @@ PROJECT: Final = Path(__file__).parents[1]
 
 def lay_out(folder: Path) -> Path:
     """A new folder with the Makefile and this interpreter as its environment; no notebooks yet."""
-    folder.mkdir(parents=True)
+    (folder / ".ci").mkdir(parents=True)
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(PROJECT / name, folder / name)
-    (folder / ".ci").mkdir()
     (folder / ".ci/setup").write_text("exit 9\n")
-    (folder / "cvlab").mkdir()
-    (folder / "cvlab/module.py").touch()
     python = folder / ".venv/bin/python"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     (folder / ".venv/.ready-requirements.lock").touch()
     return folder
+
+
+def command(folder: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m cvlab` in a folder, with `extra` variables."""
+    return subprocess.run(
+        [sys.executable, "-m", "cvlab", *arguments],
+        cwd=folder,
+        env=environment() | extra,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def write(path: Path, *code: str) -> Path:

@@ -1,13 +1,12 @@
 """What the notebooks say about each other: contents, way to the neighbors, times, links to Colab.
 
-`make contents` writes these parts into the notebooks anew, from the list of notebooks, the recorded
-runs (`cvlab.course.recorded`) and one setting, `repository` in the section `tool.cvlab` of pyproject.toml.
-Everything else in a notebook stays as it is.
+`python -m cvlab contents` writes these parts into the notebooks, from the list of notebooks, the
+recorded runs (`cvlab.course.recorded`) and one setting, `repository` in the section `tool.cvlab` of
+pyproject.toml. Everything else in a notebook stays as it is.
 """
 
-import argparse
+import copy
 import re
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from nbformat import NotebookNode
 from cvlab import profiles
 from cvlab.course import recorded
 from cvlab.course.recorded import Recorded
-from cvlab.publish.pages import title_of
+from cvlab.publish.pages import asset, title_of
 
 PROJECT: Final = Path(__file__).parents[2]
 
@@ -28,16 +27,8 @@ _OPEN: Final = re.compile(r"\n\n\*\*Open\*\* .*\Z", re.DOTALL)
 _WAY: Final = re.compile(r"\n\n---\n\n.*\Z", re.DOTALL)
 _TABLE: Final = re.compile(r"(?<=## Contents\n\n).*?(?=\n\n## |\Z)", re.DOTALL)
 
-# First cell where a repository is set. Nobody but a reader on Colab needs it, so it asks first.
-_COLAB: Final = """\
-# On Colab, fetch the course. Anywhere else this cell does nothing.
-import importlib.util
-import subprocess
-import sys
-
-if "google.colab" in sys.modules and importlib.util.find_spec("cvlab") is None:
-    course = "git+https://github.com/{repository}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)"""
+# First cell where a repository is set. Only a reader on Colab needs it, so it asks first.
+_COLAB: Final = str(asset("colab.txt")).strip()
 _COLAB_START: Final = _COLAB.splitlines()[0]
 
 
@@ -45,8 +36,10 @@ def repository(settings: Path = PROJECT / "pyproject.toml") -> str:
     """The course's "owner/name" on GitHub, empty if it is not set.
 
     Raises:
-        ValueError: If it is set to something else than an owner and a name.
+        ValueError: If it is set to anything but an owner and a name.
     """
+    if not settings.exists():  # installed from a wheel
+        return ""
     content = tomllib.loads(settings.read_text(encoding="utf-8"))
     name = str(content.get("tool", {}).get("cvlab", {}).get("repository", ""))
     if name and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
@@ -58,7 +51,7 @@ def repository(settings: Path = PROJECT / "pyproject.toml") -> str:
 
 
 def span(seconds: float) -> str:
-    """A time as one says it: `10 seconds`, `1.5 minutes`, `12 minutes`."""
+    """Round a time as people say it: `10 seconds`, `1.5 minutes`, `12 minutes`."""
     if seconds < 45:
         return f"{max(5, 5 * round(seconds / 5))} seconds"
     halves = max(2, round(seconds / 30))
@@ -126,7 +119,7 @@ def write(
     runs: Mapping[str, Recorded],
     course: str,
 ) -> NotebookNode:
-    """Write the generated parts of one notebook anew, in place.
+    """Write the generated parts of one notebook again, in place.
 
     Args:
         notebook: A notebook whose first cell has a **Time** and whose last cell is Markdown.
@@ -136,7 +129,7 @@ def write(
         course: What `repository` returns.
 
     Raises:
-        ValueError: If the first cell says nothing about the time, or the last is no Markdown.
+        ValueError: If the first cell says nothing about the time, or the last is not Markdown.
     """
     first, last = notebook.cells[0], notebook.cells[-1]
     if not _TIME.search(first.source) or last.cell_type != "markdown":
@@ -161,26 +154,28 @@ def write(
     return notebook
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m cvlab.publish.contents`; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="cvlab.publish.contents", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("notebooks", nargs="+", type=Path, help="all notebooks, in order")
-    options = parser.parse_args(arguments)
-    read = {path.stem: nbformat.read(path, as_version=4) for path in options.notebooks}
-    titles = {name: title_of(notebook) for name, notebook in read.items()}
+def update(notebooks: Sequence[Path], *, check: bool = False) -> list[Path]:
+    """Write the generated parts of all notebooks again.
+
+    Args:
+        notebooks: All notebooks, in order.
+        check: Only find out what would change.
+
+    Returns:
+        The notebooks that changed, or would.
+
+    Raises:
+        ValueError: If a notebook has no place for the generated parts, or the setting is wrong.
+    """
+    read = {path: nbformat.read(path, as_version=4) for path in notebooks}
+    titles = {path.stem: title_of(notebook) for path, notebook in read.items()}
     runs = {profile: recorded.load(profile) for profile in profiles.PROFILES}
-    try:
-        course = repository()
-        for path in options.notebooks:
-            nbformat.write(write(read[path.stem], path.stem, titles, runs, course), path)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"{len(titles)} notebooks know each other" + (f" and {course}" if course else ""))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    course = repository()
+    changed = []
+    for path, notebook in read.items():
+        before = copy.deepcopy(notebook)
+        if write(notebook, path.stem, titles, runs, course) != before:
+            changed.append(path)
+            if not check:
+                nbformat.write(notebook, path)
+    return changed

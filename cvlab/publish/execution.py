@@ -1,22 +1,15 @@
-"""Execute the notebooks: what `make lectures` and `make refresh` call.
+"""Execute one notebook and keep how it ended, or refresh the outputs of a committed one.
 
-`python -m cvlab.publish.execution execute SOURCE TARGET --profile NAME` runs one notebook with papermill and
-writes a record beside the result; `refresh` runs a committed notebook with the quick profile and
-writes its outputs back, cleaned.
-
-A target appears only when its notebook ran to the end, so Make can resume an interrupted run. A
-failed run leaves `NAME.failed.ipynb` with the outputs up to the error.
+An executed notebook appears only when it ran to its end, so an interrupted run can be resumed. A
+failed one leaves `NAME.failed.ipynb` with the outputs up to the error.
 """
 
-import argparse
 import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -46,17 +39,18 @@ CLEAN_METADATA = {
 _OVERDRAWN = re.compile(r"[^\n]*\r(?!\n)")
 
 
-def execute(source: Path, target: Path, profile: str) -> Record:
+def execute(source: Path, target: Path, profile: str, inputs: str = "") -> Record:
     """Run one notebook with a profile and write the executed notebook and its record.
 
-    Two processes that want the same target wait for one another; who comes second takes what the
-    first one made.
+    Two processes that want the same target wait for one another; the second takes what the first
+    one made from the same inputs.
 
     Args:
         source: The notebook to run; its cells see its folder as working directory.
         target: Where the executed notebook goes if it runs to the end. After a failure it goes
             to `NAME.failed.ipynb` in the same folder instead.
         profile: Value of the `parameters` cell's `PROFILE`.
+        inputs: Key of what its outputs depend on; with an empty one it runs in any case.
 
     Raises:
         ValueError: If there is no such profile.
@@ -65,34 +59,18 @@ def execute(source: Path, target: Path, profile: str) -> Record:
     profiles.get(profile)
     if not source.exists():
         raise FileNotFoundError(f"There is no notebook {source}: see the list in lectures/")
-    before = _stamp(target)
     with locked(target):
-        record = Record.load(target.parent, target.stem)
-        if _stamp(target) not in (None, before) and record is not None:
-            return record
-        return _execute(source, target, profile)
+        made = Record.current(target.parent, target.stem, inputs) if inputs else None
+        return made or _execute(source, target, profile, inputs)
 
 
-def _stamp(target: Path) -> tuple[int, int] | None:
-    """Something that differs when a file is made anew; None if there is none."""
-    try:
-        found = target.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-
-def _execute(source: Path, target: Path, profile: str) -> Record:
+def _execute(source: Path, target: Path, profile: str, inputs: str) -> Record:
     folder, name = target.parent, target.stem
     failed, partial = folder / f"{name}.failed.ipynb", folder / f"{name}.partial.ipynb"
     records = folder / "records"
     # Results of an earlier run must not pass for those of this one if it is interrupted.
-    for stale in (
-        target,
-        failed,
-        Record.path(folder, name),
-        claims.file_of(records, name[:2]),
-    ):
+    record_file = Record.path(folder, name)
+    for stale in (target, failed, record_file, claims.file_of(records, name[:2])):
         stale.unlink(missing_ok=True)
     os.environ[claims.FOLDER_VARIABLE] = str(records.absolute())  # the kernel inherits it
 
@@ -100,9 +78,9 @@ def _execute(source: Path, target: Path, profile: str) -> Record:
     try:
         cell, problem = _run(source, partial, profile)
         verdict = "failed" if problem else "passed"
-        record = Record(name, profile, time.monotonic() - start, verdict, cell, problem, _now())
-        # In this order: a target is never there without its record, or Make would take the
-        # notebook for done and the table would miss it for good.
+        seconds = time.monotonic() - start
+        # In this order: a target is never there without its record, or the table would miss it.
+        record = Record(name, profile, seconds, verdict, cell, problem, _now(), inputs)
         record.save(folder)
         if partial.exists():  # a kernel may die before anything is written
             partial.replace(failed if problem else target)
@@ -123,8 +101,8 @@ def _run(source: Path, executed: Path, profile: str) -> tuple[int, str]:
         return _source_cell(source, error.source), problem
     except DeadKernelError:
         return 0, (
-            "the kernel died, most likely for want of memory: close other programs and notebooks, "
-            "and run without -j"
+            "the kernel died, most likely because it ran out of memory: close other programs and "
+            "notebooks, and run with -j 1"
         )
     return 0, ""
 
@@ -140,7 +118,7 @@ def _papermill(source: Path, executed: Path, parameters: dict[str, str]) -> Note
                 kernel_name=KERNEL,
                 kernel_manager_class=_kernel_that_writes_to(messages),
                 cwd=str(source.parent),
-                progress_bar={"desc": source.stem, "leave": False},
+                progress_bar=False,
             )
         except DeadKernelError:
             messages.seek(0)
@@ -152,13 +130,14 @@ def _papermill(source: Path, executed: Path, parameters: dict[str, str]) -> Note
 def _kernel_that_writes_to(messages: IO[str]) -> type[AsyncKernelManager]:
     """A manager of kernels whose standard error is a file.
 
-    What a cell writes reaches the notebook all the same. What TensorFlow's C++ code writes there
-    when it starts, past every setting of its own, would cut the progress bars to pieces.
+    What a cell writes reaches the notebook all the same, but not what TensorFlow's C++ code writes
+    there when it starts, past every setting of its own.
     """
 
     class Manager(AsyncKernelManager):
         # Asynchronous as in the class above, which likewise hides it from mypy.
         async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+            options["extra_arguments"] = ["--IPKernelApp.capture_fd_output=False"]
             await super().start_kernel(stderr=messages, **options)
 
     return Manager
@@ -193,58 +172,19 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def refresh(path: Path) -> float:
+def refresh(path: Path) -> None:
     """Run a committed notebook with its own parameters and write its outputs back, cleaned.
 
     Args:
         path: A notebook in `lectures/`, changed in place only if it runs to the end.
 
-    Returns:
-        Seconds of wall time.
-
     Raises:
         PapermillExecutionError: If a cell fails; the notebook is left as it was.
     """
     partial = path.with_name(f".{path.stem}.partial.ipynb")
-    start = time.monotonic()
     try:
         executed = _papermill(path, partial, {})
         nbformat.write(clean(executed), partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return time.monotonic() - start
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m cvlab.publish.execution`; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="cvlab.publish.execution", description=__doc__.splitlines()[0]
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("execute", help="run one notebook")
-    run.add_argument("source", type=Path)
-    run.add_argument("target", type=Path)
-    run.add_argument("--profile", required=True, choices=list(profiles.PROFILES))
-    again = commands.add_parser("refresh", help="run committed notebooks and keep their outputs")
-    again.add_argument("notebooks", nargs="+", type=Path)
-    options = parser.parse_args(arguments)
-
-    # Make stops its children with SIGTERM. While a notebook runs nbclient handles it and shuts the
-    # kernel down; before and after, leave by an exception so that nothing partial stays behind.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    # Progress is shown here, a cell at a time; bars inside the notebooks would be stored in them.
-    os.environ["TQDM_DISABLE"] = "1"
-    # The kernel must be the one of this interpreter, not one the user once installed.
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    if options.command == "execute":
-        record = execute(options.source, options.target, options.profile)
-        print(f"{record.notebook}: {record.verdict} in {record.seconds:.0f} s", flush=True)
-        return 0 if record.verdict == "passed" else 1
-    for path in options.notebooks:
-        print(f"{path.stem}: refreshed in {refresh(path):.0f} s", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

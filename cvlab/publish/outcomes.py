@@ -1,12 +1,9 @@
 """How the notebooks of a run ended: what `cvlab.publish.execution` leaves beside each of them.
 
-`python -m cvlab.publish.outcomes FOLDER NOTEBOOKS...` prints the closing table of a run and says which
-notebooks failed. Nothing here needs a library, so that reading a record costs no start-up.
+Nothing here needs a library, so that reading a record costs no start-up.
 """
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +23,7 @@ class Record:
         error: The failing cell's first line and its exception, why the kernel died, or an empty
             string.
         finished: When the run ended, UTC, for example `2026-01-31 17:05`.
+        inputs: Key of what its outputs depend on (`cvlab.publish.inputs`), or an empty string.
     """
 
     notebook: str
@@ -35,6 +33,7 @@ class Record:
     cell: int = 0
     error: str = ""
     finished: str = ""
+    inputs: str = ""
 
     @staticmethod
     def path(folder: Path, notebook: str) -> Path:
@@ -56,6 +55,13 @@ class Record:
             return cls(**json.loads(cls.path(folder, notebook).read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return None  # a file that is no record is as good as none
+
+    @classmethod
+    def current(cls, folder: Path, notebook: str, inputs: str) -> "Record | None":
+        """Return the record of a notebook that has passed with these inputs; None if it has not."""
+        record = cls.load(folder, notebook)
+        done = record is not None and record.verdict == "passed" and record.inputs == inputs
+        return record if done and (folder / f"{notebook}.ipynb").exists() else None
 
 
 def table(folder: Path, notebooks: Sequence[str]) -> tuple[str, list[str]]:
@@ -87,22 +93,3 @@ def table(folder: Path, notebooks: Sequence[str]) -> tuple[str, list[str]]:
             )
     lines.append(f"{'total':<{width}}  {total:7.1f}")
     return "\n".join(lines), problems
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m cvlab.publish.outcomes`; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="cvlab.publish.outcomes", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("notebooks", nargs="+", type=Path)
-    options = parser.parse_args(arguments)
-    text, problems = table(options.folder, [path.stem for path in options.notebooks])
-    print(text)
-    for problem in problems:
-        print(f"\n{problem}", file=sys.stderr)
-    return 1 if problems else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,34 +1,24 @@
 """A notebook as an HTML page, or as slides, that opens from disk and without network.
 
 Formulas become MathML, figures are embedded and keep their words for screen readers, links between
-notebooks lead to their pages, and solutions of exercises are folded away. `make lectures` and
-`make slides` call this.
+notebooks lead to their pages, and solutions of exercises are folded away. The templates are in
+`cvlab/publish/web`.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cache
-from html import escape
 from importlib import resources
-from typing import Any, Final
+from typing import Any
 
+import jinja2
 import nbformat
+from markupsafe import Markup
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
 from cvlab.publish.formulas import mathml
-from cvlab.publish.tags import SOLUTION
-
-# nbconvert's plain template, with the parts of a page that need no script.
-_TEMPLATE: Final = f"""\
-{{%- extends 'basic/index.html.j2' -%}}
-{{%- block codecell -%}}
-{{%- if '{SOLUTION}' in cell.metadata.get('tags', []) -%}}
-<details><summary>Solution</summary>{{{{ super() }}}}</details>
-{{%- else -%}}{{{{ super() }}}}{{%- endif -%}}
-{{%- endblock codecell -%}}
-"""
 
 
 @dataclass(frozen=True)
@@ -84,7 +74,7 @@ def title_of(notebook: NotebookNode) -> str:
 @cache
 def _exporter() -> HTMLExporter:
     exporter = HTMLExporter(template_name="basic")
-    exporter.raw_template = _TEMPLATE
+    exporter.raw_template = asset("notebook.html.j2")
     exporter.register_filter("markdown2html", markdown)
     return exporter
 
@@ -106,35 +96,36 @@ def _scrolling(table: re.Match[str]) -> str:
     return f'<div class="scroll" tabindex="0">{table[0]}</div>'
 
 
-def asset(name: str) -> str:
-    """The text of a file in `cvlab/publish/web`."""
-    return resources.files("cvlab.publish").joinpath("web", name).read_text(encoding="utf-8")
+def asset(name: str) -> Markup:
+    """The text of a file in `cvlab/publish/web`, to be put into a page as it is."""
+    file = resources.files("cvlab.publish").joinpath("web", name)
+    return Markup(file.read_text(encoding="utf-8"))
 
 
-def page(title: str, content: str, *, way: tuple[Link | None, ...] = ()) -> str:
-    """Put a page around content.
+@cache
+def _templates() -> jinja2.Environment:
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("cvlab.publish", "web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.globals |= {"asset": asset}
+    return templates
+
+
+def page(template: str, title: str, **content: Any) -> str:
+    """Fill one of the templates in `cvlab/publish/web`; what is not `Markup` is escaped.
 
     Args:
+        template: Its file name.
         title: Title of the page, plain text.
-        content: HTML of the page's main part.
-        way: Links above and below, for example to the previous page, the contents and the next
-            page; None leaves a gap.
+        content: What else the template shows. `way` are the links above and below, for example to
+            the previous page, the contents and the next page; None leaves a gap.
     """
-    links = "".join(
-        f'<a href="{escape(link.address)}">{escape(link.title)}</a>' if link else "<span></span>"
-        for link in way
-    )
-    above, below = (
-        f'<nav class="way" aria-label="{label}">{links}</nav>' if links else ""
-        for label in ("Notebooks", "Notebooks, again")
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{asset('style.css')}</style>\n</head>\n"
-        '<body>\n<a class="skip" href="#content">Skip to the content</a>\n'
-        f'{above}\n<main id="content">\n{content}\n</main>\n{below}\n</body>\n</html>\n'
-    )
+    usual = {"styles": ["style.css"], "way": ()}
+    return _templates().get_template(template).render(title=title, **usual | content)
 
 
 def notebook_page(notebook: NotebookNode, *, way: tuple[Link | None, ...] = ()) -> str:
@@ -143,7 +134,7 @@ def notebook_page(notebook: NotebookNode, *, way: tuple[Link | None, ...] = ()) 
     Raises:
         FormulaError: If a formula is not understood.
     """
-    return page(title_of(notebook), body(notebook), way=way)
+    return page("page.html", title_of(notebook), content=Markup(body(notebook)), way=way)
 
 
 def slides(notebook: NotebookNode) -> str:
@@ -155,25 +146,15 @@ def slides(notebook: NotebookNode) -> str:
     Raises:
         FormulaError: If a formula is not understood.
     """
-    columns: list[list[str]] = [[]]
+    columns: list[list[dict[str, str]]] = [[]]
     for cell in notebook.cells:
         parts = _sections(cell) if cell.cell_type == "markdown" else [cell]
         for part in parts:
             if part.cell_type == "markdown" and part.source.startswith("## ") and columns[-1]:
                 columns.append([])
             columns[-1].append(_slide(notebook, part))
-    content = "\n".join(f"<section>\n{''.join(column)}\n</section>" for column in columns)
-    title = escape(title_of(notebook))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>\n{asset('reveal/reveal.css')}\n{asset('style.css')}\n"
-        f"{asset('slides.css')}</style>\n</head>\n<body>\n"
-        f'<div class="reveal"><div class="slides">\n{content}\n</div></div>\n'
-        f"<script>\n{asset('reveal/reveal.js')}\n</script>\n"
-        "<script>Reveal.initialize({hash: true, slideNumber: 'c/t', transition: 'none', "
-        "center: false, width: 1280, height: 720, margin: 0.03});</script>\n</body>\n</html>\n"
-    )
+    styles = ["reveal/reveal.css", "style.css", "slides.css"]
+    return page("slides.html", title_of(notebook), columns=columns, styles=styles)
 
 
 def _sections(cell: NotebookNode) -> list[NotebookNode]:
@@ -182,8 +163,8 @@ def _sections(cell: NotebookNode) -> list[NotebookNode]:
     return [nbformat.v4.new_markdown_cell(source) for source in sources]
 
 
-def _slide(notebook: NotebookNode, cell: Any) -> str:
+def _slide(notebook: NotebookNode, cell: Any) -> dict[str, str]:
     alone = nbformat.v4.new_notebook(cells=[cell], metadata=notebook.metadata)
     kind = "code" if cell.cell_type == "code" else "text"
     both = " both" if kind == "code" and cell.outputs else ""
-    return f'<section class="{kind}{both}">\n{body(alone)}\n</section>\n'
+    return {"kind": kind + both, "html": Markup(body(alone))}

@@ -1,14 +1,8 @@
-"""What a run of the notebooks leaves in its folder: records, findings, machine.
+"""What a run of the notebooks leaves in its folder: records, findings, machine."""
 
-`make record` calls `python -m cvlab.publish.results`, which takes a whole run over into the package.
-"""
-
-import argparse
 import json
 import os
 import shutil
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -75,7 +69,8 @@ def load(folder: Path) -> Run:
     found = {name: record for name in names if (record := Record.load(folder, name))}
     if not found:
         raise FileNotFoundError(
-            f"No notebook has run in {folder}: start with `make lectures PROFILE={folder.name}`"
+            f"No notebook has run in {folder}: start with "
+            f"`python -m cvlab lectures --profile {folder.name}`"
         )
     profile = next(iter(found.values())).profile
     facts = records / "machine.json"
@@ -89,7 +84,7 @@ def load(folder: Path) -> Run:
 
 
 def note_machine(folder: Path, profile: str) -> None:
-    """Write down on what machine, backend and base a run was made, unless nothing ran since.
+    """Record on which machine, backend and base a run was made, unless nothing ran since.
 
     Args:
         folder: The run's folder, with at least one record.
@@ -100,7 +95,7 @@ def note_machine(folder: Path, profile: str) -> None:
     newest = max(file.stat().st_mtime for file in records.glob("*.json") if file != target)
     if target.exists() and target.stat().st_mtime >= newest:
         return
-    # Asking Keras takes seconds; without a driver there is no card that it could name.
+    # Asking Keras takes seconds; without a driver there is no GPU that it could name.
     found = machine.check(gpu=shutil.which("nvidia-smi") is not None)
     memory = "unknown" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB"
     facts = {
@@ -111,7 +106,7 @@ def note_machine(folder: Path, profile: str) -> None:
         "Graphics card": ", ".join(found.gpus or ()) or "none",
         "Python": found.python,
         **{name: version or "not installed" for name, version in found.packages.items()},
-        # `make` names it. Keras itself is not asked, for it would have to be imported.
+        # The command line sets it. Asking Keras would import it.
         "Keras runs on": os.environ.get("KERAS_BACKEND") or "what its settings say",
         "Pretrained base": profiles.get(profile).chosen_base,
     }
@@ -119,7 +114,7 @@ def note_machine(folder: Path, profile: str) -> None:
 
 
 def record(folder: Path, file: Path = recorded.FILE) -> str:
-    """Take over a run in which every notebook passed; returns its profile.
+    """Keep a run in which every notebook passed with the package; return its profile.
 
     Args:
         folder: Folder of the run, for example `build/quick`.
@@ -137,7 +132,7 @@ def record(folder: Path, file: Path = recorded.FILE) -> str:
             f"The run in {folder} is not whole"
             + (f"; failed: {', '.join(failed)}" if failed else "")
             + (f"; claims not reached: {', '.join(unmeasured)}" if unmeasured else "")
-            + f": run `make lectures PROFILE={run.profile}` to its end first"
+            + f": run `python -m cvlab lectures --profile {run.profile}` to its end first"
         )
     kept = recorded.content(file)
     kept[run.profile] = {
@@ -148,23 +143,3 @@ def record(folder: Path, file: Path = recorded.FILE) -> str:
     ordered = {name: kept[name] for name in profiles.PROFILES if name in kept}
     file.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return run.profile
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m cvlab.publish.results`; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="cvlab.publish.results", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("folder", type=Path, help="folder of a run, for example build/quick")
-    options = parser.parse_args(arguments)
-    try:
-        profile = record(options.folder)
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"the run of {profile} is kept in {recorded.FILE.name}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,12 @@
-"""Student copies of the notebooks: no solutions, no outputs. `make student` calls this.
+"""Student copies of the notebooks: no solutions, no outputs.
 
-`python -m cvlab.publish.student build/student lectures/*.ipynb` writes a copy of each notebook. A cell with
-the tag `solution` keeps its imports and its function's signature and docstring; the body becomes
-`raise NotImplementedError`. Everything else stays, so the check behind each exercise works at once.
+A cell with the tag `solution` keeps its imports and its function's signature and docstring; the
+body becomes `raise NotImplementedError`. Everything else stays, so the check after each exercise
+works at once.
 """
 
-import argparse
 import ast
-import sys
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,25 +75,18 @@ def student_copy(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m cvlab.publish.student`; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="cvlab.publish.student", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("folder", type=Path, help="where the copies go")
-    parser.add_argument("notebooks", nargs="+", type=Path)
-    options = parser.parse_args(arguments)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    for path in options.notebooks:
+def copies(notebooks: Sequence[Path], folder: Path) -> list[Path]:
+    """Write students' copies of notebooks into an empty folder.
+
+    Raises:
+        ValueError: If a solution cell holds more than it may; the message says which.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in notebooks:
         try:
             copy = student_copy(nbformat.read(path, as_version=4))
         except ValueError as error:
-            print(f"{path}: {error}", file=sys.stderr)
-            return 1
-        nbformat.write(copy, options.folder / path.name)
-    print(f"{len(options.notebooks)} notebooks without solutions are in {options.folder}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            raise ValueError(f"{path}: {error}") from error
+        nbformat.write(copy, folder / path.name)
+    return [folder / path.name for path in notebooks]

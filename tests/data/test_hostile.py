@@ -274,7 +274,7 @@ def test_the_commands_take_no_other_profile(tmp_path: Path) -> None:
         [
             sys.executable,
             "-m",
-            "cvlab.publish.execution",
+            "cvlab",
             "execute",
             "a.ipynb",
             "b.ipynb",

@@ -5,9 +5,9 @@ drawn over the time that an undisturbed run took, and runs it again. What is the
 be, file by file and byte for byte, what the undisturbed run left. One case in three is killed a
 second time on its way.
 
-    python -m tests.knocks.kill [--kills 200] [--seed 0] [--only "make lectures"]
+    python -m tests.knocks.kill [--kills 200] [--seed 0] [--only "cvlab lectures"]
 
-`tests/test_faults.py` runs a few kills of each kind.
+`tests/system/test_faults.py` runs a few kills of each kind.
 """
 
 import argparse
@@ -171,7 +171,7 @@ labels = (images[:, :12].mean(axis=(1, 2, 3)) > images[:, 12:].mean(axis=(1, 2, 
     0.14,
 )
 WORKS: Final = (SUBSET, DECODING, DRAWING, FEATURES, TRAINING)
-# The rest of the kills hit `make lectures`.
+# The rest of the kills hit `python -m cvlab lectures`.
 
 
 @dataclass
@@ -314,11 +314,11 @@ def kill(work: Work, kills: int, seed: int = 0) -> Tally:
     return tally
 
 
-# --- make lectures -------------------------------------------------------------------------------
+# --- python -m cvlab lectures --------------------------------------------------------------------
 
 
 def project(folder: Path) -> Path:
-    """The Makefile over two small notebooks, with this interpreter as its environment."""
+    """A folder with two small notebooks."""
     lay_out(folder)
     load = (
         "from cvlab.data import loading as datasets\n"
@@ -331,10 +331,10 @@ def project(folder: Path) -> Path:
     return folder
 
 
-def make(folder: Path, after: float | None = None) -> tuple[int, str]:
-    """Run `make lectures`, with all it started killed after some seconds; status and output."""
+def lectures(folder: Path, after: float | None = None) -> tuple[int, str]:
+    """Run all notebooks, with every process killed after some seconds; status and output."""
     process = subprocess.Popen(
-        ["make", "lectures"],
+        [sys.executable, "-m", "cvlab", "lectures"],
         cwd=folder,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -363,25 +363,25 @@ def run_state(folder: Path) -> dict[str, str]:
     return found
 
 
-def kill_make(kills: int, seed: int = 0) -> Tally:
-    """Kill `make lectures` as many times, each time run it again, and count what is lost."""
+def kill_run(kills: int, seed: int = 0) -> Tally:
+    """Kill the whole run as many times, each time run it again, and count what is lost."""
     random = np.random.default_rng([seed, 99])
     tally = Tally()
     with scratch() as base:
         undisturbed = project(base / "undisturbed")
         start = time.monotonic()
-        status, output = make(undisturbed)
+        status, output = lectures(undisturbed)
         seconds = time.monotonic() - start
         if status != 0:
-            raise RuntimeError(f"make lectures fails undisturbed: {output}")
+            raise RuntimeError(f"cvlab lectures fails undisturbed: {output}")
         expected = run_state(undisturbed)
         for case in range(4 * kills):
             if tally.kills >= kills:
                 break
             folder = project(base / f"case{case}")
-            status, _ = make(folder, after=float(random.uniform(0, seconds)))
+            status, _ = lectures(folder, after=float(random.uniform(0, seconds)))
             tally.kills += status == -signal.SIGKILL
-            status, output = make(folder)
+            status, output = lectures(folder)
             what = difference(run_state(folder), expected) if status == 0 else output[-2000:]
             if what:
                 tally.lost.append(f"case {case}: {what}")
@@ -396,14 +396,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    names = [*(work.name for work in WORKS), "make lectures"]
+    names = [*(work.name for work in WORKS), "cvlab lectures"]
     parser.add_argument("--only", choices=names, nargs="+", default=names)
     options = parser.parse_args(arguments)
     jobs: list[tuple[str, int, Callable[[int, int], Tally]]] = [
         (work.name, round(options.kills * work.share), partial(kill, work)) for work in WORKS
     ]
     rest = options.kills - sum(count for _, count, _ in jobs)
-    jobs.append(("make lectures", rest, kill_make))
+    jobs.append(("cvlab lectures", rest, kill_run))
     print(f"{'killed':30}{'kills':>7}{'cases':>7}{'survived':>10}{'lost':>6}", flush=True)
     lost = 0
     for name, count, job in jobs:

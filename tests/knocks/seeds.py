@@ -6,8 +6,8 @@ that depends on the luck of its seeds shows up here, before a reader's machine f
 
     python -m tests.knocks.seeds [--seeds 20] [--first 1] [--only 05,07]
 
-A pass takes about as long as `make lectures`, twenty of them hours: `--first 11 --seeds 10` goes on
-where ten passes ended.
+A pass takes about as long as a run of the notebooks, twenty of them hours: `--first 11 --seeds 10`
+goes on where ten passes ended.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Does `make lectures` find the same when it runs twice on one machine?
+"""Do the notebooks find the same when they run twice on one machine?
 
 Runs it two times, two notebooks at a time, each time with an empty cache, and compares what the
 runs left: every record but for its seconds and its date, and every text output that nbval compares.
-What has no seed shows up here, and so does a result that hangs on which thread came first.
+A result without a seed shows up here, and so does one that depends on which thread came first.
 
     python -m tests.knocks.twice [--profile quick]
 
-`tests/test_runner.py` runs it over two small notebooks.
+`tests/publish/test_command.py` runs it over two small notebooks.
 """
 
 import argparse
@@ -27,19 +27,19 @@ def run(project: Path, out: Path, cache: Path, profile: str, environment: dict[s
     """Execute all notebooks of a project.
 
     Args:
-        project: Folder of the Makefile.
-        out: Gets the executed notebooks and their records.
+        project: The folder with the folder of notebooks.
+        out: Gets a folder with the name of the profile, with executed notebooks and records.
         cache: An empty folder, or none yet.
-        profile: As in `make lectures PROFILE=...`.
+        profile: Name of the profile.
         environment: Variables to start from.
 
     Raises:
-        subprocess.CalledProcessError: If a notebook failed; Make has said which.
+        subprocess.CalledProcessError: If a notebook failed; the command has said which.
     """
     subprocess.run(
-        ["make", "-j2", "lectures", f"OUT={out}", f"PROFILE={profile}"],
+        [sys.executable, "-m", "cvlab", "lectures", "-j2", "--profile", profile, "--out", str(out)],
         cwd=project,
-        env=environment | {"CVLAB_CACHE": str(cache), "TQDM_DISABLE": "1"},
+        env=environment | {"CVLAB_CACHE": str(cache)},
         check=True,
     )
 
@@ -84,12 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--profile", default="quick")
     options = parser.parse_args(arguments)
-    # Not the flags of a Make that this was started from.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
     with tempfile.TemporaryDirectory() as folder:
         outs = [Path(folder, name) for name in ("first", "second")]
         for out in outs:
-            run(PROJECT, out, Path(folder, f"cache-{out.name}"), options.profile, environment)
+            cache = Path(folder, f"cache-{out.name}")
+            run(PROJECT, out, cache, options.profile, dict(os.environ))
+        outs = [out / options.profile for out in outs]
         records = len(_by_name(outs[0] / "records", "*.json"))
         cells = sum(len(_compared(path)) for path in outs[0].glob("*.ipynb"))
         found = list(differences(*outs))

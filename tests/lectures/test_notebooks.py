@@ -84,7 +84,7 @@ def test_it_is_small_and_quiet(path: Path) -> None:
     assert noise == []
 
 
-def test_every_picture_has_words(path: Path) -> None:
+def test_every_figure_has_words(path: Path) -> None:
     for cell in code_cells(path):
         for output in cell.outputs:
             data = output.get("data", {})

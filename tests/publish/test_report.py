@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from cvlab.course import claims, machine, statements
 from cvlab.course.statements import UNMEASURED
-from cvlab.publish import execution, report, results
+from cvlab.publish import command, execution, report, results
 from cvlab.publish.outcomes import Record
 
 RIGHT = np.arange(100) < 80
@@ -85,7 +85,7 @@ def rows(page: str, caption: str) -> dict[str, list[str]]:
 
 def test_the_report_names_every_claim_and_every_notebook(quick: Path, sources: list[Path]) -> None:
     page = report.build(quick, sources).read_text(encoding="utf-8")
-    told = rows(page, "The lecture&#x27;s claims and what was measured")
+    told = rows(page, "The lecture&#39;s claims and what was measured")
     assert len(told) == len(statements.CLAIMS)
     by_claim = {
         name: next(cells for heading, cells in told.items() if heading.startswith(claim.says))
@@ -111,7 +111,7 @@ def test_the_ladder_has_words_and_says_what_is_missing(quick: Path, sources: lis
     alt = re.findall(r'<img alt="([^"]+)"', page)
     assert len(alt) == 1
     assert "from scratch: 80.0 % (71.1 to 86.7 %)" in alt[0]
-    assert "drawn pictures" in alt[0]
+    assert "drawn images" in alt[0]
     assert "Not measured: + augmentation, + dropout, feature extraction" in page
 
 
@@ -136,19 +136,15 @@ def test_records_of_notebooks_that_are_gone_do_not_count(quick: Path, sources: l
     assert "05_renamed" not in page
 
 
-def test_damaged_findings_are_named(
-    quick: Path, sources: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_findings_are_named(quick: Path, sources: list[Path]) -> None:
     (quick / "records/05.claims.json").write_text("{")
-    assert report.main(["build", str(quick), *map(str, sources)]) == 1
-    assert "05.claims.json" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"05\.claims\.json"):
+        report.build(quick, sources)
 
 
 def test_without_a_run_there_is_no_report(tmp_path: Path, sources: list[Path]) -> None:
-    with pytest.raises(FileNotFoundError, match="make lectures PROFILE=quick"):
+    with pytest.raises(FileNotFoundError, match="cvlab lectures --profile quick"):
         report.build(tmp_path / "quick", sources)
-    arguments = ["build", str(tmp_path / "quick"), *map(str, sources)]
-    assert report.main(arguments) == 1
 
 
 def test_the_machine_is_asked_when_something_ran_since(
@@ -180,9 +176,8 @@ def test_two_runs_are_laid_side_by_side(
     quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     laptop = make_run(tmp_path / "build/laptop", "laptop", monkeypatch)
-    out = tmp_path / "compare.html"
-    assert report.main(["compare", str(quick), str(laptop), "--out", str(out)]) == 0
-    page = out.read_text(encoding="utf-8")
+    assert command.main(["compare", str(quick), str(laptop), "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "compare.html").read_text(encoding="utf-8")
     told = rows(page, "Claims")
     accuracy = next(
         cells for heading, cells in told.items() if heading.startswith("Trained without")
@@ -205,7 +200,7 @@ def test_two_runs_of_one_profile_in_any_folders(
 
 
 def test_slides_are_listed(tmp_path: Path, sources: list[Path]) -> None:
-    assert report.main(["slides", str(tmp_path / "slides"), *map(str, sources)]) == 0
+    report.make_slides(tmp_path / "slides", sources)
     listed = (tmp_path / "slides/index.html").read_text(encoding="utf-8")
     for source in sources:
         assert f'href="{source.stem}.html"' in listed

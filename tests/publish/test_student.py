@@ -136,9 +136,7 @@ def test_a_body_on_the_line_of_its_docstring_is_refused() -> None:
         student.stub('def half(x):\n    """Half of x."""; return x / 2')
 
 
-def test_the_command_writes_copies_and_names_what_is_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_copies_are_written_and_what_is_wrong_is_named(tmp_path: Path) -> None:
     cells = [
         new_markdown_cell("# 99 · Title"),
         new_code_cell(SOLUTION, metadata={"tags": [tags.SOLUTION]}),
@@ -146,7 +144,10 @@ def test_the_command_writes_copies_and_names_what_is_wrong(
     ]
     path = tmp_path / "99_title.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata=execution.CLEAN_METADATA), path)
-    assert student.main([str(tmp_path / "out"), str(path)]) == 0
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/98_gone.ipynb").touch()
+    assert student.copies([path], tmp_path / "out") == [tmp_path / "out/99_title.ipynb"]
+    assert not (tmp_path / "out/98_gone.ipynb").exists()
     copy = nbformat.read(tmp_path / "out/99_title.ipynb", as_version=4)
     assert [cell.cell_type for cell in copy.cells] == ["markdown", "code", "code"]
     assert "round(" not in copy.cells[1].source
@@ -155,5 +156,5 @@ def test_the_command_writes_copies_and_names_what_is_wrong(
 
     cells[1].source = "answer = 42"
     nbformat.write(new_notebook(cells=cells, metadata=execution.CLEAN_METADATA), path)
-    assert student.main([str(tmp_path / "out"), str(path)]) == 1
-    assert "99_title.ipynb: Cell 2: A solution cell holds" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"99_title\.ipynb: Cell 2: A solution cell holds"):
+        student.copies([path], tmp_path / "out")

@@ -29,7 +29,7 @@ from cvlab.publish.outcomes import Record
 from cvlab.publish.student import student_copy
 
 LECTURES = Path(__file__).parents[2] / "lectures"
-PHONE, DESK = (390, 844), (1280, 800)
+PHONE, DESK = (375, 812), (1280, 800)
 
 
 class Browser:

@@ -1,0 +1,7 @@
+"""`python -m cvlab COMMAND`: see `python -m cvlab help`."""
+
+import sys
+
+from cvlab.publish.command import main
+
+sys.exit(main())

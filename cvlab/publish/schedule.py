@@ -1,0 +1,163 @@
+"""Several notebooks at a time, each in a process of its own: the order, the pool, the display."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Final
+
+from tqdm import tqdm
+
+# Which notebooks wait for which, where both run. 06 and 07 go on from the network of 05. The others
+# need the images that 05 prepares: beside it start those that need none. 13 sums up the others.
+AFTER: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("04", "06", "07", "08", "09", "10", "11", "12"), ("05",)),
+    "13": tuple(f"{number:02}" for number in range(100) if number != 13),
+}
+GIB_PER_NOTEBOOK: Final = 2.5
+# What a notebook that was never measured is taken to need.
+_USUAL_SECONDS: Final = 60.0
+_GRACE_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A notebook to run.
+
+    Attributes:
+        name: File name without suffix; its first two characters are its number.
+        command: Returns the command to start when its turn has come, or None if there is nothing
+            to do.
+        seconds: How long it usually takes; None if that is not known.
+    """
+
+    name: str
+    command: Callable[[], Sequence[str] | None]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class _Running:
+    task: Task
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+    since: float
+
+
+def jobs_for(cores: int, memory_gib: float | None, *, gpu: bool) -> int:
+    """Return how many notebooks fit on a machine at a time; on a GPU it is one."""
+    if gpu:
+        return 1
+    fitting = cores if memory_gib is None else int(memory_gib / GIB_PER_NOTEBOOK)
+    return max(1, min(cores, fitting))
+
+
+def threads(cores: int, jobs: int) -> dict[str, str]:
+    """Return the environment variables that give each of several jobs its part of the cores."""
+    if jobs == 1:
+        return {}
+    return dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), str(max(1, cores // jobs)))
+
+
+def waits_for(name: str, others: Iterable[str]) -> bool:
+    """Return whether a notebook has to wait for one of others, all by name."""
+    return any(other[:2] in AFTER.get(name[:2], ()) for other in others)
+
+
+def ordered(tasks: Iterable[Task]) -> list[Task]:
+    """Sort tasks so that those start first after which most time passes, waiting ones included."""
+    left = list(tasks)
+
+    def remaining(task: Task) -> float:
+        then = [remaining(other) for other in left if waits_for(other.name, [task.name])]
+        return (task.seconds or _USUAL_SECONDS) + max(then, default=0.0)
+
+    return sorted(left, key=lambda task: (-remaining(task), task.name))
+
+
+def run(tasks: Iterable[Task], jobs: int, environment: Mapping[str, str]) -> list[str]:
+    """Run tasks, several at a time, and say how each ended; go on after one that fails.
+
+    When this process is interrupted or told to end, so are the processes that it started.
+
+    Args:
+        tasks: What to run.
+        jobs: How many at a time.
+        environment: Variables of the processes, besides those of this one.
+
+    Returns:
+        The names of the tasks that failed, in the order in which they ended.
+    """
+    waiting, running, failed = ordered(tasks), list[_Running](), list[str]()
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    told = "{n} of {total} notebooks{postfix}"
+    bar = tqdm(total=len(waiting), bar_format=told, leave=False, disable=None)
+    try:
+        while waiting or running:
+            for task in list(waiting):
+                open_names = [one.name for one in waiting] + [one.task.name for one in running]
+                if len(running) < jobs and not waits_for(task.name, open_names):
+                    waiting.remove(task)
+                    command = task.command()
+                    if command is None:
+                        bar.update()
+                    else:
+                        running.append(_start(task, command, environment))
+            for one in [one for one in running if one.process.poll() is not None]:
+                running.remove(one)
+                bar.update()
+                if not _ended(one):
+                    failed.append(one.task.name)
+            now = time.monotonic()
+            bar.set_postfix_str(
+                ", ".join(f"{one.task.name} {now - one.since:.0f} s" for one in running)
+            )
+            time.sleep(0.1 if running else 0)
+    finally:
+        _stop(running)
+        bar.close()
+        signal.signal(signal.SIGTERM, before)
+    return failed
+
+
+def _start(task: Task, command: Sequence[str], environment: Mapping[str, str]) -> _Running:
+    output = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
+    return _Running(task, process, output, time.monotonic())
+
+
+def _ended(one: _Running) -> bool:
+    """Say how a task ended, with all that it wrote if it failed; return whether it passed."""
+    passed = one.process.returncode == 0
+    seconds = time.monotonic() - one.since
+    tqdm.write(f"{one.task.name}: {'passed' if passed else 'failed'} in {seconds:.0f} s")
+    with one.output:
+        one.output.seek(0)
+        if not passed:
+            tqdm.write(one.output.read().decode(errors="replace"))
+    sys.stdout.flush()
+    return passed
+
+
+def _stop(running: Iterable[_Running]) -> None:
+    """End processes, by force if they take too long."""
+    for one in running:
+        one.process.terminate()
+    deadline = time.monotonic() + _GRACE_SECONDS
+    for one in running:
+        try:
+            one.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            one.process.kill()
+            one.process.wait()
+        one.output.close()
