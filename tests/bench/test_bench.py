@@ -9,8 +9,11 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
+from cvlab.training.augmentation import Transforms, affine_matrix
+from tests.bench import augment as bench_augment
 from tests.bench import bench
 
 if keras.backend.backend() == "tensorflow":
@@ -127,6 +130,16 @@ def test_importing_the_package_starts_no_framework_and_is_quick() -> None:
     )
     # Seconds of the processor, which other processes do not lengthen.
     assert float(done.stdout) < 0.3
+
+
+def test_the_opencv_peer_applies_the_same_maps_as_our_layer() -> None:
+    random = np.random.default_rng(1)
+    for _ in range(20):
+        transform = bench_augment.random_transform(random)
+        batch = Transforms(*(np.array([value]) for value in transform))
+        expected = keras.ops.convert_to_numpy(affine_matrix(batch, 150, 150))[0]
+        found = bench_augment.inverse_map(transform, 150)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def clock(*seen: tuple[float, float]) -> "bench_accuracy.Clock":
