@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "evaluation": {"cache", "data", "profiles", "models", "training", "transfer"},
     "plots": {"evaluation"},
 }
-TEACHING = {"profiles", "plots", "data", "models", "training", "transfer", "evaluation"}
+TEACHING = {"profiles", "plots", "data", "models", "training", "transfer", "evaluation", "course"}
 MAY_IMPORT["course"] = {"cache", *TEACHING}
 BUILDING = {"publish", "experiments"}
 ROOMS = {*MAY_IMPORT, *BUILDING}

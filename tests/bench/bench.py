@@ -281,7 +281,7 @@ def _scripts() -> list[Path]:
     return sorted(
         path
         for path in Path(__file__).parent.glob("*.py")
-        if path.stem not in ("bench", "peers") and not path.stem.startswith("test_")
+        if path.stem not in ("bench", "peers", "mutants") and not path.stem.startswith("test_")
     )
 
 
