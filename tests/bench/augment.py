@@ -1,13 +1,13 @@
-"""Pictures per second of `cvlab.training.augmentation.Augment` beside the usual ways to augment.
+"""Images per second of `cvlab.training.augmentation.Augment` beside the usual ways to augment.
 
     python -m tests.bench.augment [--cores 1] [--size 150] [--batch 32] [--rounds 7]
 
 All contenders run in one process, on the same cores, in turns, with the lecture's settings on the
 same batch. A rate is the median over the rounds, a ratio the median of the ratios within each
-round, so a disturbance of the machine hits both sides alike. Keras layers run as in `fit` on a
-CPU: in a graph that Keras does not compile. Albumentations and `ImageDataGenerator` take one
-picture at a time, as they are used (OpenCV spreads each over the cores); the row "in threads"
-also gives Albumentations a thread for each core.
+round, so a disturbance of the machine affects both sides alike. Keras layers run as in `fit` on a
+CPU: in a graph that Keras does not compile. OpenCV and `ImageDataGenerator` process one image at a
+time, as they are used. OpenCV composes each image's random map as `Augment` does and resamples
+once (`cv2.warpAffine`); the row "in threads" gives it a thread per core, one image each.
 """
 
 import argparse
@@ -29,9 +29,8 @@ Contender = Callable[[], object]
 
 
 def contenders(size: int, batch: int, cores: int) -> dict[str, Contender]:
-    """The ways to augment one batch; each call finishes its work before it returns."""
+    """Return the ways to augment one batch; each call finishes its work before it returns."""
     # Imported late: TensorFlow counts its cores when it starts.
-    import albumentations  # noqa: PLC0415
     import cv2  # noqa: PLC0415
     import keras  # noqa: PLC0415
     import tensorflow as tf  # noqa: PLC0415
@@ -39,7 +38,7 @@ def contenders(size: int, batch: int, cores: int) -> dict[str, Contender]:
 
     from cvlab.training.augmentation import LECTURE_OPTIONS, Augment, affine_matrix  # noqa: PLC0415
 
-    # Smooth pictures, as photos are; no contender's speed depends on what they show.
+    # Smooth images, as photos are; no contender's speed depends on the content.
     coarse = np.random.default_rng(0).random((batch, size // 10, size // 10, 3))
     levels = np.kron(255 * coarse, np.ones((1, 10, 10, 1))).astype("uint8")
     size = levels.shape[1]
@@ -70,23 +69,16 @@ def contenders(size: int, batch: int, cores: int) -> dict[str, Contender]:
         levels.astype("float32"), batch_size=batch, shuffle=False, seed=0
     )
 
-    opencv = albumentations.Compose(
-        [
-            albumentations.Affine(
-                rotate=(-40, 40),
-                translate_percent={"x": (-0.2, 0.2), "y": (-0.2, 0.2)},
-                shear={"x": (-0.2, 0.2), "y": (0.0, 0.0)},
-                scale={"x": (0.8, 1.2), "y": (0.8, 1.2)},
-                border_mode=cv2.BORDER_REPLICATE,
-                p=1.0,
-            ),
-            albumentations.HorizontalFlip(p=0.5),
-        ],
-        seed=0,
-    )
+    random = np.random.default_rng(0)
 
-    def opencv_one(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return opencv(image=picture)["image"]  # type: ignore[no-any-return]
+    def opencv(image: NDArray[np.uint8]) -> NDArray[np.generic]:
+        return cv2.warpAffine(
+            image,
+            inverse_map(random_transform(random), size),
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
 
     threads = ThreadPoolExecutor(cores)
     found: dict[str, Contender] = {
@@ -95,17 +87,33 @@ def contenders(size: int, batch: int, cores: int) -> dict[str, Contender]:
         "keras.ops.image.affine_transform, float32": in_graph(one_operation, floats),
         "chain of five Keras layers, float32": in_graph(lambda x: chain(x, training=True), floats),
         "ImageDataGenerator (legacy), float32": lambda: next(legacy),
-        "Albumentations, uint8": lambda: np.stack([opencv_one(x) for x in levels]),
+        "OpenCV, uint8": lambda: np.stack([opencv(image) for image in levels]),
     }
     if cores > 1:
-        found["Albumentations, uint8, in threads"] = lambda: np.stack(
-            list(threads.map(opencv_one, levels))
-        )
+        found["OpenCV, uint8, in threads"] = lambda: np.stack(list(threads.map(opencv, levels)))
     return found
 
 
+def random_transform(random: np.random.Generator) -> list[float]:
+    """Sample the lecture's settings for one image, in the order of `augmentation.Transforms`."""
+    largest = (40, 0.2, 0.2, 0.2)
+    return [*random.uniform(-1, 1, 4) * largest, *random.uniform(0.8, 1.2, 2), random.integers(2)]
+
+
+def inverse_map(transform: list[float], size: int) -> NDArray[np.float64]:
+    """Compose one image's transform with NumPy: (2, 3), from output to input pixels."""
+    rotation, right, down, shear, width_zoom, height_zoom, flip = transform
+    turn, shear = math.radians(rotation), math.radians(shear)
+    rotate = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    slant = np.array([[1, -math.sin(shear)], [0, math.cos(shear)]])
+    linear = rotate @ slant @ np.diag([width_zoom * (1 - 2 * flip), height_zoom])
+    center = np.full(2, (size - 1) / 2)
+    shift = rotate @ (right * size, down * size)
+    return np.column_stack([linear, center - linear @ center - shift])
+
+
 def measure(contender: Contender, batch: int, seconds: float) -> float:
-    """Pictures per second of one contender over at least `seconds`."""
+    """Return the images per second of one contender over at least `seconds`."""
     calls, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:
         contender()
@@ -140,7 +148,7 @@ def main() -> None:
     bench.rows(
         [
             bench.compared(
-                name, other, rates[first], rates[other], unit="pictures/s", goal=GOALS.get(other)
+                name, other, rates[first], rates[other], unit="images/s", goal=GOALS.get(other)
             )
             for other in others
         ]

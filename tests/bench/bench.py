@@ -30,7 +30,7 @@ from cvlab.course import machine
 
 # The runner sets it to the file in which a script leaves its rows.
 ROWS_VARIABLE: Final = "CVLAB_BENCH_ROWS"
-_PACKAGES: Final = ("keras", "tensorflow", "numpy", "albumentations")
+_PACKAGES: Final = ("keras", "tensorflow", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +281,7 @@ def _scripts() -> list[Path]:
     return sorted(
         path
         for path in Path(__file__).parent.glob("*.py")
-        if path.stem not in ("bench", "peers") and not path.stem.startswith("test_")
+        if path.stem not in ("bench", "peers", "mutants") and not path.stem.startswith("test_")
     )
 
 
