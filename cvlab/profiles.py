@@ -18,7 +18,7 @@ class Profile:
 
     Attributes:
         name: `quick`, `laptop` or `lecture`.
-        source: What `cvlab.data.loading.load_pets` reads: `toypets` (drawn) or `photos` (real).
+        source: What `cvlab.data.load_pets` reads: `toypets` (drawn) or `photos` (real).
         image_size: Height and width of the pictures in pixels.
         train_per_class: Training pictures of each class; 1,000 in the lecture.
         validation_per_class: Validation pictures of each class; 500 in the lecture.
@@ -110,7 +110,7 @@ class Profile:
 
     @property
     def per_class(self) -> dict[str, int]:
-        """Pictures of each class by split, as `cvlab.data.loading.load_pets` takes them."""
+        """Pictures of each class by split, as `cvlab.data.load_images` takes them."""
         return {
             "train": self.train_per_class,
             "validation": self.validation_per_class,

@@ -55,14 +55,14 @@ def made(
         SpaceError: If the disk has no room for it.
         DatasetError: If the folder was changed while it was made.
     """
-    record = _record_in(folder)
+    record = record_of(folder)
     if record is None:
         with locked(folder):
-            record = _record_in(folder)
+            record = record_of(folder)
             if record is None:
                 with _unfinished(folder, needed, purpose, resumes=resumes) as unfinished:
                     _seal(unfinished, write(unfinished) or {})
-                record = _record_in(folder)
+                record = record_of(folder)
     if record is None:
         raise DatasetError(f"{folder} was changed while it was made ({purpose}). Run this again.")
     return record
@@ -156,8 +156,8 @@ def _seal(folder: Path, record: Record) -> None:
     (folder / _SEAL).write_text(json.dumps(seal), encoding="utf-8")
 
 
-def _record_in(folder: Path) -> Record | None:
-    """Return the record of a folder that is as it was sealed; None if it is not, or not there."""
+def record_of(folder: Path) -> Record | None:
+    """Return the record that `made` kept with a folder; None if it is not there as it was made."""
     try:
         seal = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
         content = {"record": seal["record"], "files": seal["files"]}

@@ -101,7 +101,7 @@ def _check_members(archive: zipfile.ZipFile, where: str) -> None:
             raise ArchiveError(
                 f"{where} is refused because of its member {info.orig_filename!r}: {reason}. "
                 "Nothing was unpacked. Get the archive again from where it is published, or pass a "
-                "folder of pictures instead."
+                "folder of images instead."
             )
         seen.add(info.filename)
     total = sum(info.file_size for info in members)
@@ -127,7 +127,10 @@ def _not_a_zip(path: Path, called: str, error: Exception) -> ArchiveError:
         what = "is a web page, not a zip archive: the download needed a login or a confirmation"
     else:
         what = f"is not a zip archive: it starts with the bytes {start[:8]!r}"
-    return ArchiveError(f"{called} {what}. Delete it and download it again.")
+    return ArchiveError(
+        f"{called} {what}. Pass a whole zip archive of cats and dogs, such as Kaggle's or "
+        "Microsoft's, or a folder of images."
+    )
 
 
 def open_archive(path: Path, *, called: str | None = None) -> zipfile.ZipFile:

@@ -367,9 +367,7 @@ def _climb(
     """
 
     def load(size: int) -> datasets.Pets:
-        return datasets.load_pets(
-            profile.source, image_size=size, per_class=profile.per_class, seed=seed
-        )
+        return datasets.load_pets(profile, image_size=size, seed=seed)
 
     def base() -> keras.Model:
         if weights is None:

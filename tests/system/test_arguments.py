@@ -19,7 +19,7 @@ from cvlab import plots, profiles, transfer
 from cvlab.cache import DatasetError, download
 from cvlab.course import claims, exercises, quiz, recorded
 from cvlab.data import archives, decoding, listing, loading, locating, splitting
-from cvlab.data.decoding import BadPictureError
+from cvlab.data.decoding import BadImageError
 from cvlab.drawing import toypets
 from cvlab.evaluation import explain, measure
 from cvlab.models import classics, facts, zoo
@@ -113,30 +113,32 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         lambda: baseline.keep(on.net, {"loss": [1.0]}, SMALL, profiles.get("quick")),
         ("history", "loss", "validation_data"),
     ),
-    # pictures
-    (loading.load_pets, lambda: loading.load_pets(NOWHERE, image_size=32), ("place.zip",)),
-    (loading.load_pets, lambda: loading.load_pets(image_size=0), ("image_size", "0")),
+    # images
+    (loading.load_pets, lambda: loading.load_pets("quick"), ("'quick'", "profiles.get")),  # type: ignore[arg-type]
+    (loading.load_pets, lambda: loading.load_pets(NOWHERE), ("place.zip", "load_images(path")),  # type: ignore[arg-type]
+    (loading.load_images, lambda: loading.load_images(NOWHERE, image_size=32), ("place.zip",)),
+    (loading.load_images, lambda: loading.load_images(image_size=0), ("image_size", "0")),
     (
-        loading.load_pets,
-        lambda: loading.load_pets("toypets", image_size="64"),  # type: ignore[arg-type]
+        loading.load_images,
+        lambda: loading.load_images("toypets", image_size="64"),  # type: ignore[arg-type]
         ("image_size", "'64'"),
     ),
     (
-        loading.load_pets,
-        lambda: loading.load_pets("toypets", image_size=64, per_class={"train": 1}),
+        loading.load_images,
+        lambda: loading.load_images("toypets", image_size=64, per_class={"train": 1}),
         ("per_class", "train", "validation"),
     ),
     (
-        loading.load_pets,
-        lambda: loading.load_pets("toypets", image_size=64, seed=-1),
+        loading.load_images,
+        lambda: loading.load_images("toypets", image_size=64, seed=-1),
         ("seed", "-1"),
     ),
-    (loading.load_pets, lambda: loading.load_pets(5, image_size=9), ("5", "path")),  # type: ignore[arg-type]
+    (loading.load_images, lambda: loading.load_images(5, image_size=9), ("5", "path")),  # type: ignore[arg-type]
     (locating.locate, lambda: locating.locate("microsoft", image_size=-1), ("image_size", "-1")),
-    (splitting.make_subset, lambda: splitting.make_subset("x.zip"), ("x.zip", "find_pictures")),  # type: ignore[arg-type]
+    (splitting.make_subset, lambda: splitting.make_subset("x.zip"), ("x.zip", "find_images")),  # type: ignore[arg-type]
     (loading.decode, lambda: loading.decode("x", 32), ("subset", "make_subset")),  # type: ignore[arg-type]
-    (listing.find_pictures, lambda: listing.find_pictures(NOWHERE), ("place.zip", "path")),
-    (listing.find_pictures, lambda: listing.find_pictures(None), ("None", "path")),  # type: ignore[arg-type]
+    (listing.find_images, lambda: listing.find_images(NOWHERE), ("place.zip", "path")),
+    (listing.find_images, lambda: listing.find_images(None), ("None", "path")),  # type: ignore[arg-type]
     (archives.open_archive, lambda: archives.open_archive(NOWHERE), ("place.zip",)),
     (decoding.to_array, lambda: decoding.to_array(b"x", 8), ("b'x'", "format")),
     (toypets.draw, lambda: toypets.draw("horse", 0), ("horse", "cat")),
@@ -274,7 +276,7 @@ def test_wrong_arguments_are_named(
     with pytest.raises(Exception) as caught:
         call()
     message = str(caught.value)
-    ours = DatasetError | BadPictureError
+    ours = DatasetError | BadImageError
     assert isinstance(caught.value, ValueError | TypeError | OSError | ours)
     assert [word for word in words if word not in message] == [], message
     made = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
@@ -322,7 +324,6 @@ OTHERS = {
     "decoding": {
         "open_rgb": "of to_array()",
         "quiet_pillow": "takes nothing",
-        "check_image_size": "of sources and datasets",
     },
     "plots": {
         "style": "takes nothing",
@@ -332,10 +333,10 @@ OTHERS = {
     },
     "quiz": dict.fromkeys(("path", "answers", "sheet", "compare"), "takes a switch or nothing"),
     "recorded": {"content": "a file"},
-    "splitting": {
-        "table": "of subsets and datasets",
-        **dict.fromkeys(("checked_per_class", "check_seed"), "of make_subset() and locate()"),
-    },
+    "checks": dict.fromkeys(
+        ("checked_per_class", "check_seed", "check_image_size"), "of make_subset() and locate()"
+    ),
+    "splitting": {"table": "of subsets and datasets"},
     "heads": dict.fromkeys(
         ("dense_head", "pooled_head", "last_block"), "Keras checks shape and share"
     ),
