@@ -250,10 +250,10 @@ def load_pets(
         DatasetError: If it cannot be done; the message says why and what to do.
     """
     if not isinstance(profile, Profile):
-        instead = "load_images(path, image_size=...) for images of your own"
+        instead = "profiles.get(PROFILE), or call load_images(path, ...) for images of your own"
         if isinstance(profile, str) and profile in PROFILES:
             instead = f"the profile itself, profiles.get({profile!r})"
-        raise DatasetError(f"profile is {profile!r}, not a profile: pass {instead}.")
+        raise DatasetError(f"profile is {profile!r}, which is no profile: pass {instead}.")
     return load_images(
         profile.source,
         image_size=profile.image_size if image_size is None else image_size,

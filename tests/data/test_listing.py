@@ -156,6 +156,18 @@ def test_no_class(tmp_path: Path, files: dict[str, bytes], says: str) -> None:
         tiny(folder_of(tmp_path / "photos", files))
 
 
+def test_only_a_download_of_the_course_is_named_for_deletion(tmp_path: Path, cache: Path) -> None:
+    mine = tmp_path / "holiday.zip"
+    mine.write_bytes(b"\x89PNG")
+    with pytest.raises(ArchiveError, match=r"holiday\.zip is not a zip archive.*Pass a ") as caught:
+        find_images(mine)
+    assert "elete" not in str(caught.value)
+    (cache / "downloads").mkdir(parents=True)
+    (cache / "downloads/train.zip").write_bytes(b"<html>Sign in</html>")
+    with pytest.raises(ArchiveError, match=r"is a web page.*Or delete train\.zip"):
+        find_images(cache / "downloads/train.zip")
+
+
 def test_truncated_zip(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "train.zip", kaggle())
     path.write_bytes(path.read_bytes()[:-100])

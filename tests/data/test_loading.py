@@ -1,7 +1,9 @@
 """From a source to arrays: the whole path, kept, damaged, killed, crowded and full."""
 
+import dataclasses
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -9,15 +11,17 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cvlab import profiles
 from cvlab.cache import DatasetError, SpaceError, folders
 from cvlab.data import decoding, splitting
 from cvlab.data.listing import find_images
-from cvlab.data.loading import decode, load_images
+from cvlab.data.loading import decode, load_images, load_pets
 from cvlab.data.splitting import make_subset
 from tests.small_photos import (
     TINY,
@@ -54,6 +58,55 @@ def test_second_call_makes_nothing(tmp_path: Path, cache: Path) -> None:
     assert modification_times(first.folder) | modification_times(cache / "arrays") == before
     assert np.array_equal(first.train.images, second.train.images)
     assert str(first) == str(second)
+
+
+@pytest.mark.parametrize("source", ["toypets", "folder", "zip"])
+def test_second_call_opens_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    if source == "folder":
+        source = str(folder_of(tmp_path / "photos", kaggle()))
+    elif source == "zip":
+        source = str(zip_of(tmp_path / "photos.zip", kaggle()))
+    opened: list[str] = []
+    really = io.open
+
+    def noted(file: Any, *arguments: Any, **options: Any) -> Any:
+        opened.append(str(file))
+        return really(file, *arguments, **options)
+
+    monkeypatch.setattr(io, "open", noted)
+    for fresh in (True, False):
+        opened.clear()
+        load_images(source, image_size=16, per_class=TINY)
+        assert any(name.endswith(".jpg") for name in opened) == fresh
+
+
+def test_profiles_name_source_size_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CVLAB_PHOTOS", str(zip_of(tmp_path / "train.zip", kaggle(12, 12))))
+    each = {f"{name}_per_class": count for name, count in TINY.items()}
+    profile = dataclasses.replace(profiles.get("lecture"), image_size=8, **each)
+    pets = load_pets(profile)
+    assert str(pets) == str(load_images("photos", image_size=8, per_class=TINY))
+    assert pets.train.images.shape == (6, 8, 8, 3)
+    assert load_pets(profile, image_size=5).train.images.shape == (6, 5, 5, 3)
+    assert names(load_pets(profile, seed=1).train) != names(pets.train)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "instead"),
+    [
+        ("quick", r"pass the profile itself, profiles\.get\('quick'\)"),
+        ("photos.zip", r"call load_images\(path"),
+        (Path("photos"), r"call load_images\(path"),
+        (None, r"call load_images\(path"),
+    ],
+)
+def test_what_is_no_profile_is_told_what_to_pass(wrong: Any, instead: str) -> None:
+    with pytest.raises(DatasetError, match=instead):
+        load_pets(wrong)
 
 
 def test_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
