@@ -166,25 +166,21 @@ def _in_archive(source: Path, cache: Path) -> Listing:
 
 
 def _check_classes(listing: Listing) -> None:
-    counts = {name: len(listing.images[name]) for name in CLASS_NAMES}
-    missing = [name for name, count in counts.items() if not count]
-    if not missing:
+    if all(listing.images.values()):
         return
-    layout = (
-        "Pass Kaggle's train.zip or dogs-vs-cats.zip, Microsoft's "
+    found = [name for name in CLASS_NAMES if listing.images[name]]
+    if found:
+        missing = next(name for name in CLASS_NAMES if name not in found)
+        count = f"{len(listing.images[found[0]]):,}"
+        what = f"has {count} images of {found[0]}s and none of {missing}s; both are needed"
+    else:
+        shown = ", ".join(listing.others[:5]) + (", …" if len(listing.others) > 5 else "")
+        files = f"among its {len(listing.others):,} files: {shown}" if shown else "it is empty"
+        what = f"has no image that is named or filed as a cat or a dog ({files})"
+    raise DatasetError(
+        f"{listing.source} {what}. Pass Kaggle's train.zip or dogs-vs-cats.zip, Microsoft's "
         f"{ARCHIVE_NAMES[0]}, or a zip or folder with the sub-folders cat and dog or with files "
         "named cat.*.jpg and dog.*.jpg."
-    )
-    if len(missing) == 1:
-        there = next(name for name in CLASS_NAMES if counts[name])
-        raise DatasetError(
-            f"{listing.source} has {counts[there]:,} images of {there}s and none of "
-            f"{missing[0]}s; both classes are needed. {layout}"
-        )
-    shown = ", ".join(listing.others[:5]) + (", …" if len(listing.others) > 5 else "")
-    what = f"among its {len(listing.others):,} files: {shown}" if shown else "it is empty"
-    raise DatasetError(
-        f"{listing.source} has no image that is named or filed as a cat or a dog ({what}). {layout}"
     )
 
 
