@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from cvlab.cache import DatasetError, cache_root, key_of, made, record_of
+from cvlab.cache import DatasetError, cache_root, files_in, key_of, made, record_of
 from cvlab.data.archives import DAMAGE, ArchiveError, open_archive
 from cvlab.data.decoding import IMAGE_SUFFIXES
 
@@ -107,13 +107,12 @@ def _listed(source: Path, container: Path, files: Iterable[ImageFile]) -> Listin
 def _files_of_folder(folder: Path) -> Iterator[ImageFile]:
     # What the course has drawn is known by its key wherever and whenever it was drawn.
     key = (record_of(folder) or {}).get("key")
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            found = path.stat()
+    for name, file in files_in(folder):
+        if file.is_file():
+            found = file.stat()
             # Nothing can set the second time, by which a file is noticed that was exchanged and
             # then given the old time of modification.
             times = f"{found.st_size}, {found.st_mtime_ns}, {found.st_ctime_ns}"
-            name = path.relative_to(folder).as_posix()
             yield ImageFile(name, found.st_size, str(key or times))
 
 
