@@ -173,14 +173,13 @@ def record_of(folder: Path) -> Record | None:
     """Return the record that `made` kept with a folder; None if it is not there as it was made."""
     try:
         seal = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
-        content = {"record": seal["record"], "files": seal["files"]}
-        if seal["digest"] != key_of(content):
+        if not isinstance(seal, dict) or seal.pop("digest") != key_of(seal):
             return None
         now = {
             name: [file.stat().st_size, file.stat().st_mtime_ns]
             for name, file in _sealed_files(folder).items()
         }
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+        record: Record = seal["record"]
+        return record if now == seal["files"] else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
         return None
-    record: Record = seal["record"]
-    return record if now == seal["files"] else None

@@ -82,12 +82,27 @@ def test_second_call_opens_no_image(
         assert any(name.endswith(".jpg") for name in opened) == fresh
 
 
+def test_links_to_the_cache_of_a_class_are_enough(tmp_path: Path, cache: Path) -> None:
+    """`cp -as` makes folders of one's own and links to the files of the others."""
+    here = load_images("toypets", image_size=16, per_class=TINY)
+    shutil.copytree(cache, tmp_path / "mine", copy_function=os.symlink)
+    mine = load_images("toypets", image_size=16, per_class=TINY, cache=tmp_path / "mine")
+    assert np.array_equal(mine.train.images, here.train.images)
+    own = [file for file in (tmp_path / "mine").rglob("*") if file.is_file()]
+    assert own and all(file.is_symlink() for file in own)
+
+
 def test_profiles_name_source_size_and_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CVLAB_PHOTOS", str(zip_of(tmp_path / "train.zip", kaggle(12, 12))))
-    each = {f"{name}_per_class": count for name, count in TINY.items()}
-    profile = dataclasses.replace(profiles.get("lecture"), image_size=8, **each)
+    profile = dataclasses.replace(
+        profiles.get("lecture"),
+        image_size=8,
+        train_per_class=3,
+        validation_per_class=2,
+        test_per_class=1,
+    )
     pets = load_pets(profile)
     assert str(pets) == str(load_images("photos", image_size=8, per_class=TINY))
     assert pets.train.images.shape == (6, 8, 8, 3)
