@@ -1,6 +1,6 @@
 """One of several kernels that read the same cache: what it maps of it, and its share of that.
 
-    python -m tests.one_cache CACHE arrays|features PICTURES
+    python -m tests.one_cache CACHE arrays|features IMAGES
 
 Says "ready" once it has read everything, waits for a line, and prints as JSON the bytes that it
 maps of files in the cache, its proportional share of them (Pss: a page that n processes hold
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 SIZE = 128
 
 
-def arrays(cache: str, pictures: str) -> list[NDArray[np.generic]]:
-    """The decoded pictures of a folder, as every notebook gets them."""
-    from cvlab.data import loading  # noqa: PLC0415
+def arrays(cache: str, images: str) -> list[NDArray[np.generic]]:
+    """The decoded images of a folder, as every notebook gets them."""
+    from cvlab.data import load_images  # noqa: PLC0415
 
     per_class = {"train": 40, "validation": 5, "test": 5}
-    pets = loading.load_pets(pictures, image_size=4 * SIZE, per_class=per_class, cache=cache)
+    pets = load_images(images, image_size=4 * SIZE, per_class=per_class, cache=cache)
     return [pets.train.images, pets.validation.images, pets.test.images]
 
 
-def features(cache: str, pictures: str) -> list[NDArray[np.generic]]:
-    """A network's features of the pictures in a file, 1 MiB for each."""
+def features(cache: str, images: str) -> list[NDArray[np.generic]]:
+    """A network's features of the images in a file, 1 MiB for each."""
     import keras  # noqa: PLC0415
     from keras import layers  # noqa: PLC0415
 
@@ -36,7 +36,7 @@ def features(cache: str, pictures: str) -> list[NDArray[np.generic]]:
 
     keras.utils.set_random_seed(0)
     network = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.Conv2D(16, 1)])
-    return [features.extract(np.load(pictures, mmap_mode="r"), network, cache=cache)]
+    return [features.extract(np.load(images, mmap_mode="r"), network, cache=cache)]
 
 
 def shares(folder: Path) -> dict[str, int]:
@@ -52,8 +52,8 @@ def shares(folder: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    cache, what, pictures = sys.argv[1:]
-    found = {"arrays": arrays, "features": features}[what](cache, pictures)
+    cache, what, images = sys.argv[1:]
+    found = {"arrays": arrays, "features": features}[what](cache, images)
     for array in found:
         np.asarray(array).max()  # reads every page
     print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""Small pictures of cats and dogs for tests, and the archives and folders that hold them."""
+"""Small images of cats and dogs for tests, and the archives and folders that hold them."""
 
 import io
 import zipfile
@@ -10,20 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cvlab.data.loading import Pets, Split, load_pets
+from cvlab.data import Pets, Split, load_images
 
 TINY = {"train": 3, "validation": 2, "test": 1}
-EACH = 6  # pictures of each class that TINY takes
+EACH = 6  # images of each class that TINY takes
 
 
-def encode(picture: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+def encode(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, kind, **options)
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 
 def photo(number: int, label: int = 0) -> bytes:
-    """A small picture of one gray level: its number, and for dogs 128 more."""
+    """A small image of one gray level: its number, and for dogs 128 more."""
     return encode(Image.new("RGB", (12, 9), (number + 128 * label,) * 3), quality=95)
 
 
@@ -49,7 +49,7 @@ def folder_of(path: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def tiny(source: Path, **options: Any) -> Pets:
-    return load_pets(source, image_size=8, per_class=TINY, **options)
+    return load_images(source, image_size=8, per_class=TINY, **options)
 
 
 def names(split: Split) -> list[str]:

@@ -7,7 +7,7 @@ half a file, and a full disk or a killed process leaves nothing that looks finis
 from cvlab.cache.disk import cache_root, enough_space, readable_bytes
 from cvlab.cache.downloads import download
 from cvlab.cache.errors import DatasetError, DownloadError, SpaceError
-from cvlab.cache.folders import locked, made
+from cvlab.cache.folders import files_in, locked, made, record_of
 from cvlab.cache.keys import digests_of_array, digests_of_pieces, key_of, sha256_of
 from cvlab.cache.progress import progress_bar
 from cvlab.cache.threads import in_threads
@@ -21,11 +21,13 @@ __all__ = [
     "digests_of_pieces",
     "download",
     "enough_space",
+    "files_in",
     "in_threads",
     "key_of",
     "locked",
     "made",
     "progress_bar",
     "readable_bytes",
+    "record_of",
     "sha256_of",
 ]

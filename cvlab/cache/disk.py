@@ -69,7 +69,7 @@ def make_folder(folder: Path) -> None:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether an error says that there is no room left on the disk, or in the user's share of it."""
+    """Whether an error says that the disk, or the user's share of it, is full."""
     return error.errno in _NO_SPACE
 
 

@@ -55,14 +55,14 @@ def made(
         SpaceError: If the disk has no room for it.
         DatasetError: If the folder was changed while it was made.
     """
-    record = _record_in(folder)
+    record = record_of(folder)
     if record is None:
         with locked(folder):
-            record = _record_in(folder)
+            record = record_of(folder)
             if record is None:
                 with _unfinished(folder, needed, purpose, resumes=resumes) as unfinished:
                     _seal(unfinished, write(unfinished) or {})
-                record = _record_in(folder)
+                record = record_of(folder)
     if record is None:
         raise DatasetError(f"{folder} was changed while it was made ({purpose}). Run this again.")
     return record
@@ -102,7 +102,7 @@ def _unfinished(target: Path, needed: int, purpose: str, *, resumes: bool) -> It
     if not resumes:
         shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     elif part.exists():
-        needed = max(needed - sum(file.stat().st_size for file in _files(part).values()), 0)
+        needed = max(needed - sum(file.stat().st_size for _, file in files_in(part)), 0)
     try:
         with enough_space(target.parent, needed, purpose):
             part.mkdir(exist_ok=True)
@@ -129,23 +129,36 @@ def _replace(target: Path, part: Path) -> None:
         part.rename(target)
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    """The files in a folder and in those below it by their path inside it.
+def files_in(folder: Path | str, inside: str = "") -> Iterator[tuple[str, "os.DirEntry[str]"]]:
+    """Yield the files in a folder and in those below it, several times as fast as `Path.rglob`.
 
-    Left out are the seal and hidden files, such as those a file browser leaves.
+    Args:
+        folder: Where to look.
+        inside: Put in front of the names.
+
+    Yields:
+        The path of a file inside the folder, with forward slashes, and the file.
     """
-    found = {
-        path.relative_to(folder).as_posix(): path
-        for path in folder.rglob("*")
-        if not path.name.startswith(".") and not path.is_dir()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from files_in(entry.path, f"{inside}{entry.name}/")
+            else:
+                yield f"{inside}{entry.name}", entry
+
+
+def _sealed_files(folder: Path) -> dict[str, "os.DirEntry[str]"]:
+    """The files by name, without the seal and hidden ones, such as those a file browser leaves."""
+    return {
+        name: file
+        for name, file in files_in(folder)
+        if name != _SEAL and not file.name.startswith(".")
     }
-    found.pop(_SEAL, None)
-    return found
 
 
 def _seal(folder: Path, record: Record) -> None:
     files = {}
-    for name, file in _files(folder).items():
+    for name, file in _sealed_files(folder).items():
         # A whole, even second is kept as it is by every file system and every archive, and a file
         # that is written later has another time, even within the same second.
         seconds = int(file.stat().st_mtime) // 2 * 2
@@ -156,20 +169,17 @@ def _seal(folder: Path, record: Record) -> None:
     (folder / _SEAL).write_text(json.dumps(seal), encoding="utf-8")
 
 
-def _record_in(folder: Path) -> Record | None:
-    """Return the record of a folder that is as it was sealed; None if it is not, or not there."""
+def record_of(folder: Path) -> Record | None:
+    """Return the record that `made` kept with a folder; None if it is not there as it was made."""
     try:
         seal = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
-        content = {"record": seal["record"], "files": seal["files"]}
-        if seal["digest"] != key_of(content):
+        if not isinstance(seal, dict) or seal.pop("digest") != key_of(seal):
             return None
-        now = {name: _look(file) for name, file in _files(folder).items()}
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+        now = {
+            name: [file.stat().st_size, file.stat().st_mtime_ns]
+            for name, file in _sealed_files(folder).items()
+        }
+        record: Record = seal["record"]
+        return record if now == seal["files"] else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
         return None
-    record: Record = seal["record"]
-    return record if now == seal["files"] else None
-
-
-def _look(file: Path) -> list[int]:
-    status = file.stat()
-    return [status.st_size, status.st_mtime_ns]

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cvlab.cache.threads import in_threads
 
 
 def key_of(content: object) -> str:
@@ -30,12 +30,7 @@ def digests_of_pieces(count: int, read: Callable[[int], bytes | memoryview]) -> 
         count: How many pieces there are.
         read: Returns the bytes of a piece by its number, from 0.
     """
-
-    def digest(number: int) -> str:
-        return hashlib.sha256(read(number)).hexdigest()
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(digest, range(count)))
+    return list(in_threads(lambda number: hashlib.sha256(read(number)).hexdigest(), range(count)))
 
 
 def digests_of_array(array: NDArray[Any], batch: int) -> list[object]:

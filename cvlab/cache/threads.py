@@ -15,11 +15,11 @@ _R = TypeVar("_R")
 def in_threads(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
     """Map in threads, in order.
 
-    Pillow, `zlib` and `hashlib` release the interpreter lock, so threads are enough for pictures.
+    Pillow, `zlib` and `hashlib` release the interpreter lock, so threads are enough for images.
 
     Args:
         function: Called with each item; what it raises comes out in its place.
-        items: Drawn from as they are needed: at most eight for each thread are ahead of the caller.
+        items: Taken as they are needed: at most eight for each thread are ahead of the caller.
 
     Yields:
         What the function returned, in the order of the items.

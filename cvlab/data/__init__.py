@@ -1,11 +1,11 @@
 """Cats and dogs: found, checked, split and decoded once, from wherever they come.
 
-The steps are public in the order in which `load_pets` takes them: `locate`, `find_pictures`,
+The steps are public in the order in which `load_pets` takes them: `locate`, `find_images`,
 `make_subset`, `decode`. Nothing here imports Keras.
 """
 
-from cvlab.data.listing import CLASS_NAMES, find_pictures
-from cvlab.data.loading import Pets, Split, decode, load_pets
+from cvlab.data.listing import CLASS_NAMES, find_images
+from cvlab.data.loading import Pets, Split, decode, load_images, load_pets
 from cvlab.data.locating import locate
 from cvlab.data.splitting import make_subset
 
@@ -14,7 +14,8 @@ __all__ = [
     "Pets",
     "Split",
     "decode",
-    "find_pictures",
+    "find_images",
+    "load_images",
     "load_pets",
     "locate",
     "make_subset",

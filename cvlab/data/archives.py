@@ -10,7 +10,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from cvlab.cache import DatasetError, readable_bytes
 
@@ -43,45 +43,30 @@ class ArchiveError(DatasetError):
     """A zip archive is damaged, no zip archive at all, or not to be trusted."""
 
 
-def _unsafe_name(name: str) -> str | None:
-    if not name:
-        return "it has no name"
-    if _CONTROL.search(name):
-        return "its name holds control characters"
-    if "\\" in name:
-        return "its name holds a backslash"
-    if name.startswith("/") or _DRIVE.match(name):
-        return "its name is an absolute path"
-    if ".." in PurePosixPath(name).parts:
-        return "its name leads out of the archive ('..')"
-    return None
-
-
-def _unsafe_kind(info: zipfile.ZipInfo) -> str | None:
+def _fault(info: zipfile.ZipInfo) -> str:
+    """Return why a member is not to be trusted; empty if it is."""
+    # `filename` is what zipfile makes of the name; `orig_filename` is what the archive says.
+    name, method = info.orig_filename, info.compress_type
+    size, packed = info.file_size, info.compress_size
     kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
-    if kind == stat.S_IFLNK:
-        return "it is a link"
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "it is neither a file nor a folder"
-    if info.header_offset < 0:
-        return "it lies before the start of the archive"
-    if info.flag_bits & 0x1:
-        return "it is encrypted"
-    if info.compress_type not in _METHODS:
-        return f"its compression method {info.compress_type} is unknown"
-    return None
-
-
-def _unsafe_size(info: zipfile.ZipInfo) -> str | None:
-    limit = MAX_NESTED_BYTES if info.filename.lower().endswith(".zip") else MAX_MEMBER_BYTES
-    if info.file_size > limit:
-        return f"it claims {readable_bytes(info.file_size)}, more than {readable_bytes(limit)}"
-    if info.file_size > max(_RATIO_MATTERS_FROM, MAX_RATIO * info.compress_size):
-        return (
-            f"it would grow from {readable_bytes(info.compress_size)} to "
-            f"{readable_bytes(info.file_size)}, more than {MAX_RATIO} times"
-        )
-    return None
+    limit = MAX_NESTED_BYTES if name.lower().endswith(".zip") else MAX_MEMBER_BYTES
+    most = max(_RATIO_MATTERS_FROM, MAX_RATIO * packed)
+    grown = f"{readable_bytes(packed)} to {readable_bytes(size)}"
+    faults: dict[str, object] = {
+        "it has no name": not name,
+        "its name holds control characters": _CONTROL.search(name),
+        "its name holds a backslash": "\\" in name,
+        "its name is an absolute path": name.startswith("/") or _DRIVE.match(name),
+        "its name leads out of the archive ('..')": ".." in name.split("/"),
+        "it is a link": kind == stat.S_IFLNK,
+        "it is neither a file nor a folder": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+        "it lies before the start of the archive": info.header_offset < 0,
+        "it is encrypted": info.flag_bits & 0x1,
+        f"its compression method {method} is unknown": method not in _METHODS,
+        f"it claims {readable_bytes(size)}, more than {readable_bytes(limit)}": size > limit,
+        f"it would grow from {grown}, more than {MAX_RATIO} times": size > most,
+    }
+    return next((fault for fault, found in faults.items() if found), "")
 
 
 def _check_members(archive: zipfile.ZipFile, where: str) -> None:
@@ -93,15 +78,14 @@ def _check_members(archive: zipfile.ZipFile, where: str) -> None:
         )
     seen: set[str] = set()
     for info in members:
-        # `filename` is what zipfile makes of the name; `orig_filename` is what the archive says.
-        reason = _unsafe_name(info.orig_filename) or _unsafe_kind(info) or _unsafe_size(info)
-        if reason is None and info.filename in seen:
+        reason = _fault(info)
+        if not reason and info.filename in seen:
             reason = "a second member has the same name"
-        if reason is not None:
+        if reason:
             raise ArchiveError(
                 f"{where} is refused because of its member {info.orig_filename!r}: {reason}. "
                 "Nothing was unpacked. Get the archive again from where it is published, or pass a "
-                "folder of pictures instead."
+                "folder of images instead."
             )
         seen.add(info.filename)
     total = sum(info.file_size for info in members)
@@ -127,7 +111,10 @@ def _not_a_zip(path: Path, called: str, error: Exception) -> ArchiveError:
         what = "is a web page, not a zip archive: the download needed a login or a confirmation"
     else:
         what = f"is not a zip archive: it starts with the bytes {start[:8]!r}"
-    return ArchiveError(f"{called} {what}. Delete it and download it again.")
+    return ArchiveError(
+        f"{called} {what}. Pass a whole zip archive of cats and dogs, such as Kaggle's or "
+        "Microsoft's, or a folder of images."
+    )
 
 
 def open_archive(path: Path, *, called: str | None = None) -> zipfile.ZipFile:

@@ -1,14 +1,14 @@
-"""Nearly the same picture twice: found by what it looks like, not by its bytes.
+"""Nearly the same image twice: found by what it looks like, not by its bytes.
 
 A photo that was saved again, made smaller, brightened or mirrored is another file and the same
-picture. If one copy is trained on and the other tested, the test is partly of memory. Each picture
+image. If one copy is trained on and the other tested, the test is partly of memory. Each image
 gets a difference hash: shrunk to 17 x 16 gray cells, one bit for each pair of neighbors in a row,
 set where the light grows to the right; 256 bits. Copies differ in few of them, because what changes
-a whole picture rarely changes which of two neighbors is lighter.
+a whole image rarely changes which of two neighbors is lighter.
 
 Measured on 4,000 real photos of cats and dogs: of all 8 million pairs two differ in fewer than 46
 bits, by 4 and by 10, and both are the same photo saved twice. Mirrored, no pair comes nearer than
-51, and none of 4,000 drawn pictures nearer than 56. Copies made on purpose of 150 of the photos
+51, and none of 4,000 drawings nearer than 56. Copies made on purpose of 150 of the photos
 (JPEG quality 30, half or double size, contrast down by a third) differ in at most 21 bits. Of those
 brightened by a third, or with 1 % cut off each side, nineteen in twenty are found; with 5 % cut off
 each side, none.
@@ -23,28 +23,28 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Bits of 256 by which two pictures may differ and still count as one: in the middle of the gap
+# Bits of 256 by which two images may differ and still count as one: in the middle of the gap
 # between the copies and the other pairs.
 NEAR: Final = 24
 _ROWS, _COLUMNS = 16, 16
-# A flat picture, or one that only grows lighter, has no pattern to tell it from another such.
+# A flat image, or one that only grows lighter, has no pattern to tell it from another such.
 _FEWEST: Final = 32
 
 _T = TypeVar("_T")
 
 
-def fingerprint(picture: Image.Image) -> NDArray[np.uint64]:
-    """Compute the difference hash of a picture, and that of its mirror image.
+def fingerprint(image: Image.Image) -> NDArray[np.uint64]:
+    """Compute the difference hash of an image, and that of its mirror image.
 
     Args:
-        picture: Of any size and mode that Pillow turns into gray.
+        image: Of any size and mode that Pillow turns into gray.
 
     Returns:
-        uint64 of shape (2, 4): 256 bits of the picture as it is, 256 of it mirrored. Two pictures
+        uint64 of shape (2, 4): 256 bits of the image as it is, 256 of it mirrored. Two images
         are as near as the fewer bits by which the first row of one differs from a row of the other;
         which of the two is asked matters little, where neighboring cells are equally light.
     """
-    small = picture.convert("L").resize((_COLUMNS + 1, _ROWS), Image.Resampling.BOX)
+    small = image.convert("L").resize((_COLUMNS + 1, _ROWS), Image.Resampling.BOX)
     cells = np.asarray(small)
     both = [cells[:, 1:] > cells[:, :-1], cells[:, :-1] > cells[:, 1:]]
     bits = np.stack([both[0], both[1][:, ::-1]]).reshape(2, -1)
@@ -52,28 +52,28 @@ def fingerprint(picture: Image.Image) -> NDArray[np.uint64]:
 
 
 def has_pattern(print_: NDArray[np.uint64]) -> bool:
-    """Whether a fingerprint says anything: a flat picture's, or a plain gradient's, does not."""
+    """Whether a fingerprint says anything: a flat image's, or a plain gradient's, does not."""
     ones = int(np.bitwise_count(print_[0]).sum())
     return _FEWEST <= ones <= 256 - _FEWEST
 
 
 class Index(Generic[_T]):
-    """Pictures seen so far, to be asked which of them are nearly the same as another one."""
+    """Images seen so far, to be asked which of them are nearly the same as another one."""
 
     def __init__(self) -> None:
         self._prints = np.empty((4, 1024), np.uint64)
         self._items: list[_T] = []
 
     def __len__(self) -> int:
-        """Return the number of pictures in the index."""
+        """Return the number of images in the index."""
         return len(self._items)
 
     def add(self, print_: NDArray[np.uint64], item: _T) -> None:
-        """Keep a picture.
+        """Keep an image.
 
         Args:
             print_: From `fingerprint`; one without a pattern is not kept.
-            item: What `near` shall return for it.
+            item: What `near` returns for it.
         """
         if not has_pattern(print_):
             return
@@ -82,12 +82,8 @@ class Index(Generic[_T]):
         self._prints[:, len(self._items)] = print_[0]
         self._items.append(item)
 
-    def replace(self, item: _T, new: _T) -> None:
-        """Put another item in place of one that was added; nothing where it is not kept."""
-        self._items = [new if one == item else one for one in self._items]
-
     def near(self, print_: NDArray[np.uint64]) -> list[_T]:
-        """Return what was kept of pictures within `NEAR` bits, mirrored ones too, oldest first."""
+        """Return what was kept of images within `NEAR` bits, mirrored ones too, oldest first."""
         if not self._items or not has_pattern(print_):
             return []
         # Four words one by one: a sum over an axis of length four takes several times as long.

@@ -2,47 +2,51 @@
 
 `load_pets` does it all; the steps it takes are public, for those who want to watch them:
 
-    path = locate("photos", image_size=150)     # find, draw or download (cvlab.data.locating)
-    catalogue = find_pictures(path)             # what is there, of which class (cvlab.data.listing)
-    subset = make_subset(catalogue)             # 1,000 + 500 + 500 of each class (cvlab.data.splitting)
-    pets = decode(subset, image_size=150)       # uint8 arrays, decoded once
+    path = locate("photos", image_size=150)    # find, draw or download (cvlab.data.locating)
+    listing = find_images(path)                # what is there, of which class (cvlab.data.listing)
+    subset = make_subset(listing)              # 1,000 + 500 + 500 of each class
+    pets = decode(subset, image_size=150)      # uint8 arrays, decoded once
 
 Everything made is kept in a cache folder (`cvlab.cache.cache_root`) under a key of its content,
 so that nothing is made twice and nothing old is taken for new.
 """
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import PIL
 from PIL import features
 
-from cvlab.cache import DatasetError, cache_root, in_threads, key_of, locked, progress_bar, storage
+from cvlab.cache import DatasetError, cache_root, in_threads, key_of, made, progress_bar
 from cvlab.data import decoding
-from cvlab.data.listing import CLASS_NAMES, find_pictures
+from cvlab.data.checks import SPLITS, check_image_size
+from cvlab.data.listing import CLASS_NAMES, find_images
 from cvlab.data.locating import locate
-from cvlab.data.splitting import SPLITS, Entry, Rejected, Subset, Twins, make_subset, table
+from cvlab.data.splitting import Entry, Rejected, Subset, Twins, make_subset, table
+from cvlab.profiles import PROFILES, Profile
 
-# Written into the key; to be raised when the same input shall give another result.
-_DECODER_VERSION = 2
-_MANIFEST = "manifest.json"
+# Part of the key; raise it when the same input is to give another result.
+_DECODER_VERSION: Final = 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """Training, validation or test pictures, decoded.
+    """Training, validation or test images, decoded.
 
-    A cat, a dog, a cat, a dog: any first `2 * n` pictures are balanced. `fit` shuffles.
+    A cat, a dog, a cat, a dog: any first `2 * n` images are balanced. `fit` shuffles.
 
     Attributes:
         images: uint8 of shape (N, height, width, 3), RGB from 0 to 255; memory-mapped, read-only.
         labels: uint8 of shape (N,), 0 for a cat and 1 for a dog.
         class_names: `("cat", "dog")`; a label is an index into it.
-        file_names: For each picture its path inside the split's folder: `cat/cat.1.jpg`.
+        file_names: For each image its path inside the split's folder: `cat/cat.1.jpg`.
     """
 
     images: npt.NDArray[np.uint8]
@@ -51,7 +55,7 @@ class Split:
     file_names: tuple[str, ...]
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.labels)
 
     def __repr__(self) -> str:
@@ -66,13 +70,13 @@ class Pets:
     """The three splits of a subset, decoded, and what became of the rest.
 
     Attributes:
-        train: Pictures to learn from.
-        validation: Pictures to choose epochs and settings by.
-        test: Pictures to be looked at once, at the end.
-        rejected: Pictures that were passed over, each with the reason.
+        train: Images to learn from.
+        validation: Images to choose epochs and settings by.
+        test: Images to be looked at once, at the end.
+        rejected: Images that were passed over, each with the reason.
         folder: The subset on disk, `folder/<split>/<class>/<file>`.
         source: File or folder name of the source.
-        twins: Pictures that are nearly the same, kept because both are in one split.
+        twins: Images that are nearly the same, kept because both are in one split.
     """
 
     train: Split
@@ -84,91 +88,68 @@ class Pets:
     twins: tuple[Twins, ...] = ()
 
     def __repr__(self) -> str:
-        """Return a table of counts and the rejected pictures."""
-        splits = {name: getattr(self, name) for name in SPLITS}
+        """Return a table of counts and the rejected images."""
         size = " × ".join(map(str, self.train.images.shape[1:3]))
-        return table(
-            f"cats and dogs from {self.source}, {size} pixels",
-            {
-                name: np.bincount(split.labels, minlength=2).tolist()
-                for name, split in splits.items()
-            },
-            self.rejected,
-            self.twins,
-        )
+        title = f"cats and dogs from {self.source}, {size} pixels"
+        labels = {name: getattr(self, name).labels for name in SPLITS}
+        return table(title, labels, self.rejected, self.twins)
 
 
-def _arrays_in(folder: Path, subset: Subset, image_size: int) -> dict[str, Split] | None:
-    """Return the arrays in `folder`, memory-mapped, or None if they are not there as written."""
-    checksums = storage.read_sealed(folder / _MANIFEST)
-    if checksums is None:
-        return None
-    arrays = {}
-    for split, entries in subset.splits.items():
-        file = folder / f"{split}.npy"
-        if not file.is_file() or storage.crc32_of(file) != checksums.get(split):
-            return None
-        try:
-            images = np.load(file, mmap_mode="r", allow_pickle=False)
-        except ValueError:  # no array, or one that a pickle hides in
-            return None
+def _splits_in(folder: Path, subset: Subset, image_size: int) -> dict[str, Split]:
+    """Return the arrays in a folder, memory-mapped; ValueError if they are not of this subset."""
+    splits = {}
+    for name, entries in subset.splits.items():
+        images = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         if images.shape != (len(entries), image_size, image_size, 3) or images.dtype != np.uint8:
-            return None
+            raise ValueError(f"{name}.npy holds {images.dtype} of shape {images.shape}")
         labels = np.array([entry.label for entry in entries], dtype=np.uint8)
         labels.flags.writeable = False
-        names = tuple(entry.file for entry in entries)
-        arrays[split] = Split(images, labels, CLASS_NAMES, names)
-    return arrays
+        files = tuple(entry.file for entry in entries)
+        splits[name] = Split(images, labels, CLASS_NAMES, files)
+    return splits
+
+
+def _pixels(folder: Path, image_size: int, entry: Entry) -> npt.NDArray[np.uint8]:
+    """Decode an image of a subset, if it is still the one that was put there."""
+    file = folder / entry.file
+    again = f"Delete the folder {folder.parent} and run this again."
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise DatasetError(f"{file} is no longer the image that was put there. {again}")
+    try:
+        return decoding.to_array(data, image_size)
+    except decoding.BadImageError as error:  # by another libjpeg, say
+        raise DatasetError(f"{file} {error}. {again}") from error
 
 
 def _write_arrays(subset: Subset, image_size: int, folder: Path) -> None:
     total = sum(map(len, subset.splits.values()))
-    with progress_bar(total, "Decoding", unit="picture") as bar, decoding.quiet_pillow():
+    with progress_bar(total, "Decoding", unit="image") as bar, decoding.quiet_pillow():
         for split, entries in subset.splits.items():
-
-            def pixels(entry: Entry, split: str = split) -> npt.NDArray[np.uint8]:
-                file = subset.folder / split / entry.file
-                data = file.read_bytes()
-                if hashlib.sha256(data).hexdigest() != entry.sha256:
-                    raise DatasetError(
-                        f"{file} is no longer the picture that was put there. Delete the folder "
-                        f"{subset.folder} and run this again."
-                    )
-                try:
-                    return decoding.to_array(data, image_size)
-                except decoding.BadPictureError as error:  # by another libjpeg, say
-                    raise DatasetError(
-                        f"{file} {error}. Delete the folder {subset.folder} and run this again."
-                    ) from error
-
             # Written from start to end: a full disk is then an error that can be reported,
             # which it is not for a memory-mapped file.
             with (folder / f"{split}.npy").open("wb") as stream:
-                header = {
-                    "descr": "|u1",
-                    "fortran_order": False,
-                    "shape": (len(entries), image_size, image_size, 3),
-                }
+                shape = (len(entries), image_size, image_size, 3)
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
-                for image in in_threads(pixels, entries):
+                for image in in_threads(
+                    partial(_pixels, subset.folder / split, image_size), entries
+                ):
                     stream.write(image.tobytes())
                     bar.update()
-    # Read back from the disk: what is kept as right is what is there.
-    checksums = {split: storage.crc32_of(folder / f"{split}.npy") for split in subset.splits}
-    storage.write_sealed(folder / _MANIFEST, checksums)
 
 
 def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) -> Pets:
-    """Decode the pictures of a subset to square uint8 arrays, once.
+    """Decode the images of a subset to square uint8 arrays, once.
 
-    Pictures come out as a person sees them: turned upright as their EXIF data says, gray, palette,
+    Images come out as a person sees them: turned upright as their EXIF data says, gray, palette,
     CMYK and 16-bit ones as 8-bit RGB, transparent ones on white. They are squeezed to a square
     without keeping their proportions, like `target_size=(150, 150)` does in the lecture, by
     bilinear interpolation that averages over all the pixels that fall into a new one
     (antialiasing). Embedded color profiles are ignored.
 
-    The arrays are kept on disk under a key of the pictures' digests, the size, and the versions of
-    decoder and Pillow, complete or not at all, and are memory-mapped: 4,000 pictures of 150 × 150
+    The arrays are kept on disk under a key of the images' digests, the size, and the versions of
+    decoder and Pillow, complete or not at all, and are memory-mapped: 4,000 images of 150 × 150
     pixels take 270 MB of disk and next to no memory.
 
     Args:
@@ -180,10 +161,10 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
         The three splits.
 
     Raises:
-        DatasetError: If a picture of the subset was changed after it was made.
+        DatasetError: If an image of the subset was changed after it was made.
         SpaceError: If the disk has no room for the arrays.
     """
-    decoding.check_image_size(image_size)
+    check_image_size(image_size)
     if not isinstance(subset, Subset):
         raise DatasetError(f"subset is {subset!r}: pass what make_subset() returns.")
     versions = [_DECODER_VERSION, PIL.__version__, features.version("jpg")]
@@ -192,21 +173,24 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
         for split, entries in subset.splits.items()
     }
     folder = cache_root(cache) / "arrays" / key_of([versions, image_size, digests])
-    arrays = _arrays_in(folder, subset, image_size)
-    if arrays is None:
-        with locked(folder):
-            arrays = _arrays_in(folder, subset, image_size)
-            if arrays is None:
-                count = sum(map(len, subset.splits.values()))
-                needed = count * image_size * image_size * 3
-                purpose = f"decoding {count:,} pictures at {image_size} × {image_size} pixels"
-                with storage.whole_folder(folder, needed, purpose) as unfinished:
-                    _write_arrays(subset, image_size, unfinished)
-                arrays = _arrays_in(folder, subset, image_size)
-    if arrays is None:
-        raise DatasetError(f"The arrays in {folder} were changed while they were made. Run again.")
+    count = sum(map(len, subset.splits.values()))
+
+    def splits() -> dict[str, Split]:
+        made(
+            folder,
+            partial(_write_arrays, subset, image_size),
+            needed=count * image_size * image_size * 3,
+            purpose=f"decoding {count:,} images at {image_size} × {image_size} pixels",
+        )
+        return _splits_in(folder, subset, image_size)
+
+    try:
+        found = splits()
+    except ValueError:  # a file that is no array, or one that a pickle hides in
+        shutil.rmtree(folder)
+        found = splits()
     return Pets(
-        **arrays,
+        **found,
         rejected=subset.rejected,
         folder=subset.folder,
         source=subset.source,
@@ -214,7 +198,7 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
     )
 
 
-def load_pets(
+def load_images(
     source: str | Path | None = None,
     *,
     image_size: int,
@@ -222,25 +206,58 @@ def load_pets(
     seed: int | None = None,
     cache: str | Path | None = None,
 ) -> Pets:
-    """Return training, validation and test pictures of cats and dogs as uint8 arrays.
+    """Return training, validation and test images of any source as uint8 arrays.
 
-    Finds, draws or downloads the pictures (`locate`), lists them (`find_pictures`), chooses and
+    Finds, draws or downloads the images (`locate`), lists them (`find_images`), chooses and
     copies the subset (`make_subset`) and decodes it (`decode`). What was made before is reused.
 
     Args:
         source: A path, `photos`, `microsoft` or `toypets`; see `locate`. None is `photos`.
-        image_size: Height and width of the pictures in pixels; 150 in the lecture.
-        per_class: Pictures of each class by split; the lecture's 1,000, 500 and 500 if None.
+        image_size: Height and width of the images in pixels; 150 in the lecture.
+        per_class: Images of each class by split; the lecture's 1,000, 500 and 500 if None.
         seed: None takes photos by number, a number in an order of its own. Of `toypets` it is the
-            seed of the drawing.
+            seed of the drawings.
         cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Raises:
         DatasetError: If it cannot be done; the message says why and what to do.
     """
     path = locate(source, image_size=image_size, per_class=per_class, seed=seed, cache=cache)
-    catalogue = find_pictures(path, cache=cache)
-    # Drawn pictures are in random order already.
+    # Drawings are in random order already.
     order = None if source == "toypets" else seed
-    subset = make_subset(catalogue, per_class=per_class, seed=order, cache=cache)
+    subset = make_subset(
+        find_images(path, cache=cache), per_class=per_class, seed=order, cache=cache
+    )
     return decode(subset, image_size, cache=cache)
+
+
+def load_pets(
+    profile: Profile,
+    *,
+    image_size: int | None = None,
+    seed: int | None = None,
+    cache: str | Path | None = None,
+) -> Pets:
+    """Return the training, validation and test images of a profile as uint8 arrays.
+
+    Args:
+        profile: What `cvlab.profiles.get` returns; its `source` and `per_class` say which images.
+        image_size: Height and width in pixels; the profile's `image_size` if None.
+        seed: See `load_images`.
+        cache: Cache folder; see `cvlab.cache.cache_root`.
+
+    Raises:
+        DatasetError: If it cannot be done; the message says why and what to do.
+    """
+    if not isinstance(profile, Profile):
+        instead = "profiles.get(PROFILE), or call load_images(path, ...) for images of your own"
+        if isinstance(profile, str) and profile in PROFILES:
+            instead = f"the profile itself, profiles.get({profile!r})"
+        raise DatasetError(f"profile is {profile!r}, which is no profile: pass {instead}.")
+    return load_images(
+        profile.source,
+        image_size=profile.image_size if image_size is None else image_size,
+        per_class=profile.per_class,
+        seed=seed,
+        cache=cache,
+    )

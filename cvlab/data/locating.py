@@ -1,29 +1,24 @@
-"""Where the cats and dogs come from: a path, an archive from the network, or the course's pen."""
+"""Where the cats and dogs come from: a path, an archive from the network, or drawings.
+
+A source is the path of a zip archive or folder, or one of the words `photos`, `microsoft` and
+`toypets`; `locate` explains them.
+"""
 
 import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import PIL
 
-from cvlab.cache import (
-    DatasetError,
-    DownloadError,
-    cache_root,
-    download,
-    in_threads,
-    key_of,
-    locked,
-    sha256_of,
-    storage,
-)
-from cvlab.data import decoding, splitting
+from cvlab.cache import DatasetError, DownloadError, cache_root, download, key_of, made
+from cvlab.data.checks import check_image_size, check_seed, checked_per_class
 from cvlab.data.listing import ARCHIVE_NAMES, CLASS_NAMES
-from cvlab.drawing import canvas, toypets
+from cvlab.drawing import animals, canvas, colors, painting, scenery, toypets
 
-# Microsoft's copy of the pictures of Kaggle's competition "Dogs vs. Cats" (the Asirra set).
+# Microsoft's copy of the photos of Kaggle's competition "Dogs vs. Cats" (the Asirra set).
 MICROSOFT_URL = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
     "kagglecatsanddogs_5340.zip"
@@ -33,8 +28,8 @@ MICROSOFT_BYTES = 824_887_076
 MICROSOFT_SHA256 = "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9"
 KAGGLE_PAGE = "https://www.kaggle.com/c/dogs-vs-cats/data"
 
-_MANIFEST = "manifest.json"
-_DRAWN = "toypets"
+# All code on which a drawing depends.
+_DRAWING: Final = (animals, canvas, colors, painting, scenery, toypets)
 
 
 def _by_hand(downloads: Path) -> str:
@@ -56,36 +51,19 @@ def _microsoft(downloads: Path) -> Path:
 
 
 def _drawn(count: int, image_size: int, seed: int, cache: Path) -> Path:
-    # The drawing code itself is part of the key: when it changes, so do the pictures.
-    code = [inspect.getsource(module) for module in (canvas, toypets)]
+    # The drawing code itself is part of the key: when it changes, so do the drawings.
+    code = [inspect.getsource(module) for module in _DRAWING]
     key = key_of([code, np.__version__, PIL.__version__, count, image_size, seed])
-    place = cache / "drawn" / key
-    if not _drawn_whole(place):
-        with locked(place):
-            if not _drawn_whole(place):
-                # A JPEG file of a drawing takes less than a byte a pixel, and a block of the disk.
-                needed = len(CLASS_NAMES) * count * (4096 + image_size * image_size)
-                purpose = f"drawing {2 * count:,} pictures"
-                with storage.whole_folder(place, needed, purpose) as unfinished:
-                    toypets.write_pictures(unfinished / _DRAWN, count, size=image_size, seed=seed)
-                    digests = _digests_of_files(unfinished / _DRAWN)
-                    storage.write_sealed(unfinished / _MANIFEST, digests)
-    return place / _DRAWN
+    folder = cache / "drawn" / key / "toypets"
 
+    def draw(unfinished: Path) -> dict[str, str]:
+        toypets.write_images(unfinished, count, size=image_size, seed=seed)
+        return {"key": key}
 
-def _drawn_whole(place: Path) -> bool:
-    """Whether all drawn pictures are there as they were written, and nothing else."""
-    digests = storage.read_sealed(place / _MANIFEST)
-    return digests is not None and digests == _digests_of_files(place / _DRAWN)
-
-
-def _digests_of_files(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    digests = in_threads(sha256_of, files)
-    return {
-        path.relative_to(folder).as_posix(): digest
-        for path, digest in zip(files, digests, strict=True)
-    }
+    # A JPEG file of a drawing takes less than a byte a pixel, and a block of the disk.
+    needed = len(CLASS_NAMES) * count * (4096 + image_size * image_size)
+    made(folder, draw, needed=needed, purpose=f"drawing {len(CLASS_NAMES) * count:,} images")
+    return folder
 
 
 def locate(
@@ -103,7 +81,8 @@ def locate(
             the environment variable `CVLAB_PHOTOS`, else an archive in the cache's folder
             `downloads` (Microsoft's or one of Kaggle's, put there by an earlier download or by
             hand), else a download of Microsoft's. `microsoft`: Microsoft's archive, downloaded
-            unless it is there. `toypets`: pictures drawn by `cvlab.drawing.toypets`. None is `photos`.
+            unless it is there. `toypets`: images drawn by `cvlab.drawing.toypets`. None is
+            `photos`.
         image_size: Height and width in pixels at which `toypets` draws.
         per_class: `toypets` draws as many of each class as all splits together want.
         seed: Seed of `toypets`; 0 if None.
@@ -119,16 +98,16 @@ def locate(
         raise DatasetError(
             f"source is {source!r}: pass a path, 'photos', 'microsoft' or 'toypets'."
         )
-    decoding.check_image_size(image_size)
-    wanted = splitting.checked_per_class(per_class)
-    splitting.check_seed(seed)
+    check_image_size(image_size)
+    wanted = checked_per_class(per_class)
+    check_seed(seed)
     root = cache_root(cache)
     downloads = root / "downloads"
     if source == "toypets":
         if image_size < toypets.SMALLEST:
             raise DatasetError(
-                f"image_size is {image_size}, and drawn pictures need at least {toypets.SMALLEST} "
-                "pixels a side."
+                f"image_size is {image_size}, and drawn images need at least {toypets.SMALLEST} "
+                "pixels per side: pass that or more."
             )
         return _drawn(sum(wanted.values()), image_size, seed or 0, root)
     if source == "microsoft":

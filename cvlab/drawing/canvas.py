@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final, TypedDict, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,13 @@ _SINE: Final = tuple(round(math.sin(2 * math.pi * k / _TURN) * 32768) / 32768 fo
 
 
 def cos_sin(degrees: float) -> tuple[float, float]:
-    """Give cosine and sine of an angle in degrees, to 15 bits, the same on every machine."""
+    """Return cosine and sine of an angle in degrees, to 15 bits, the same on every machine."""
     step = int(degrees * _TURN / 360 + (0.5 if degrees >= 0 else -0.5))
     return _SINE[(step + _TURN // 4) % _TURN], _SINE[step % _TURN]
 
 
 def around(center: Point, angle: float, length: float) -> Point:
-    """Give the point `length` away from `center` in the direction `angle` (degrees)."""
+    """Return the point `length` away from `center` in the direction `angle` (degrees)."""
     cos, sin = cos_sin(angle)
     return center[0] + cos * length, center[1] + sin * length
 
@@ -44,15 +44,15 @@ def toward(point: Point, goal: Point, share: float) -> Point:
 
 
 def mix(one: Color, two: Color, share: float) -> Color:
-    """Blend two colors; share 0 gives the first, 1 the second."""
+    """Blend two colors; share 0 returns the first, 1 the second."""
     return cast(Color, tuple(p + (q - p) * share for p, q in zip(one, two, strict=True)))
 
 
 class Dice:
-    """Random numbers by lot, in the order they are asked for.
+    """Random numbers, in the order in which they are asked for.
 
     Args:
-        key: Non-negative integers; other keys give other, independent series.
+        key: Non-negative integers; each key has an independent series.
     """
 
     def __init__(self, *key: int) -> None:
@@ -74,7 +74,7 @@ class Dice:
         return middle + spread * (self.unit() + self.unit() + self.unit() - 1.5)
 
     def chance(self, probability: float) -> bool:
-        """Tell whether an event of this probability happens."""
+        """Return whether an event of this probability happens."""
         return self.unit() < probability
 
     def whole(self, count: int) -> int:
@@ -110,12 +110,12 @@ class Dice:
 
 
 class Frame:
-    """A coordinate system laid over the picture.
+    """A coordinate system laid over the image.
 
     Args:
-        size: Width and height of the picture in pixels.
-        origin: Where the frame's origin lies, as shares of the picture's width and height.
-        unit: Length of the frame's unit as a share of the picture's width.
+        size: Width and height of the image in pixels.
+        origin: Where the frame's origin lies, as shares of the image's width and height.
+        unit: Length of the frame's unit as a share of the image's width.
         degrees: Clockwise turn of the frame.
 
     Attributes:
@@ -135,7 +135,7 @@ class Frame:
         self.v: Field = (dy * cos)[:, None] - (dx * sin)[None, :]
 
     def window(self, center: Point, radius: float) -> Window | None:
-        """Give the rows and columns a disc may touch; None if it lies outside the picture."""
+        """Return the rows and columns that a disc may touch; None if it lies outside the image."""
         x = self.origin[0] + (center[0] * self.cos - center[1] * self.sin) * self.unit
         y = self.origin[1] + (center[0] * self.sin + center[1] * self.cos) * self.unit
         reach = radius * self.unit + 1.5
@@ -146,8 +146,22 @@ class Frame:
         return slice(top, bottom), slice(left, right)
 
 
+class Edge(TypedDict, total=False):
+    """How a shape covers the pixels at its edge, as keyword arguments of every shape.
+
+    Attributes:
+        fluff: How far the outline is frayed, in units of the frame; 0 if not given.
+        soft: Width of the edge in pixels; 1 if not given.
+        opacity: Share of what lies below that is covered; 1 if not given.
+    """
+
+    fluff: float
+    soft: float
+    opacity: float
+
+
 class Canvas:
-    """A picture being painted with shapes whose edges cover pixels in part, as a lens would.
+    """An image being painted with shapes whose edges cover pixels in part, as a lens would.
 
     A shape is given by its signed distance (negative inside) in the units of a `Frame`. A paint is
     one color, or a field of colors (3, size, size) that shows where the shape is.
@@ -158,7 +172,7 @@ class Canvas:
         ragged: A field about -1..1, (size, size), that `fluff` frays outlines by.
 
     Attributes:
-        pixels: The picture, (3, size, size) float32, gray levels 0..255, black at first.
+        pixels: The image, (3, size, size) float32, gray levels 0..255, black at first.
     """
 
     def __init__(self, size: int, light: Point, ragged: Field) -> None:
@@ -173,17 +187,14 @@ class Canvas:
         window: Window,
         distance: Field,
         paint: Paint,
-        *,
         shade: Field | None = None,
-        fluff: float = 0.0,
-        soft: float = 1.0,
-        opacity: float = 1.0,
+        **edge: Unpack[Edge],
     ) -> None:
-        """Paint where `distance` is negative; `soft` is the width of the edge in pixels."""
-        if fluff:
+        """Paint where `distance` is negative."""
+        if fluff := edge.get("fluff", 0.0):
             distance = distance + self.ragged[window] * np.float32(fluff)
-        cover = np.clip(0.5 - distance * np.float32(frame.unit / soft), 0, 1)
-        if opacity < 1:
+        cover = np.clip(0.5 - distance * np.float32(frame.unit / edge.get("soft", 1.0)), 0, 1)
+        if (opacity := edge.get("opacity", 1.0)) < 1:
             cover = cover * np.float32(opacity)
         color: Field
         if isinstance(paint, tuple):
@@ -204,12 +215,11 @@ class Canvas:
         *,
         degrees: float = 0.0,
         volume: float = 0.0,
-        fluff: float = 0.0,
-        soft: float = 1.0,
-        opacity: float = 1.0,
+        **edge: Unpack[Edge],
     ) -> None:
         """Paint an ellipse turned by `degrees`; `volume` rounds it under the light."""
-        window = frame.window(center, max(radii) + fluff + soft / frame.unit)
+        fluff = edge.get("fluff", 0.0)
+        window = frame.window(center, max(radii) + fluff + edge.get("soft", 1.0) / frame.unit)
         if window is None:
             return
         a = frame.u[window] - np.float32(center[0])
@@ -225,9 +235,7 @@ class Canvas:
         if volume:
             rim = np.float32(0.45) * square - np.float32(0.2)  # darker where it turns away
             shade = 1 - np.float32(volume) * (a * self.light[0] + b * self.light[1] + rim)
-        self.blend(
-            frame, window, distance, paint, shade=shade, fluff=fluff, soft=soft, opacity=opacity
-        )
+        self.blend(frame, window, distance, paint, shade, **edge)
 
     def stroke(
         self,
@@ -238,14 +246,14 @@ class Canvas:
         paint: Paint,
         *,
         volume: float = 0.0,
-        fluff: float = 0.0,
-        opacity: float = 1.0,
+        **edge: Unpack[Edge],
     ) -> None:
         """Paint a round stroke; `widths` are its radii at the start and at the end."""
         du, dv = end[0] - start[0], end[1] - start[1]
         square = du * du + dv * dv or 1e-12
         middle = toward(start, end, 0.5)
-        window = frame.window(middle, math.sqrt(square) / 2 + max(widths) + fluff)
+        reach = math.sqrt(square) / 2 + max(widths) + edge.get("fluff", 0.0)
+        window = frame.window(middle, reach)
         if window is None:
             return
         a = frame.u[window] - np.float32(start[0])
@@ -258,7 +266,7 @@ class Canvas:
         shade = None
         if volume:
             shade = 1 - np.float32(volume) * (a * self.light[0] + b * self.light[1]) / radius
-        self.blend(frame, window, distance, paint, shade=shade, fluff=fluff, opacity=opacity)
+        self.blend(frame, window, distance, paint, shade, **edge)
 
     def polygon(
         self,
@@ -268,8 +276,7 @@ class Canvas:
         *,
         bulge: float = 0.0,
         volume: float = 0.0,
-        fluff: float = 0.0,
-        opacity: float = 1.0,
+        **edge: Unpack[Edge],
     ) -> None:
         """Paint a convex polygon, its sides pushed out by `bulge`.
 
@@ -285,7 +292,7 @@ class Canvas:
         middle = u / len(corners), v / len(corners)
         spokes = [(u - middle[0], v - middle[1]) for u, v in corners]
         reach = max(math.sqrt(u * u + v * v) for u, v in spokes) or 1e-6
-        window = frame.window(middle, reach + bulge + fluff)
+        window = frame.window(middle, reach + bulge + edge.get("fluff", 0.0))
         if window is None:
             return
         a = frame.u[window] - np.float32(middle[0])
@@ -301,4 +308,4 @@ class Canvas:
         shade = None
         if volume:
             shade = 1 - np.float32(volume / reach) * (a * self.light[0] + b * self.light[1])
-        self.blend(frame, window, distance, paint, shade=shade, fluff=fluff, opacity=opacity)
+        self.blend(frame, window, distance, paint, shade, **edge)

@@ -305,7 +305,7 @@ def _climb(profile: Profile, seed: int, *, scratch: bool) -> tuple[dict[str, Run
         The runs by rung, and the seconds to get the decoded images: nearly none if an earlier run
         has left them in the cache.
     """
-    load = partial(load_pets, profile.source, per_class=profile.per_class, seed=seed)
+    load = partial(load_pets, profile, seed=seed)
     start = time.perf_counter()
     pets = load(image_size=profile.base_image_size)
     seconds = time.perf_counter() - start

@@ -120,7 +120,7 @@ def ours(
     with tempfile.TemporaryDirectory() as cache:
         shared = Clock(limit)
         # Nothing is chosen, so only what trains is read (a split cannot be empty).
-        pets = loading.load_pets(
+        pets = loading.load_images(
             photos,
             image_size=profile.base_image_size,
             per_class={"train": per_class, "validation": 1, "test": 1},
@@ -263,11 +263,11 @@ def main() -> None:
     mine, others = {}, {}
     with tempfile.TemporaryDirectory() as cache:
         size = profiles.get("laptop").base_image_size
-        test = loading.load_pets(photos, image_size=size, cache=cache).test
+        test = loading.load_images(photos, image_size=size, cache=cache).test
         for per_class in (ALL, HALF):
             kind = f"{2 * per_class:,} photos"
             mine[kind] = ours(photos, test, weights, options.limit, per_class)
-        pets = loading.load_pets(photos, image_size=150, cache=cache)
+        pets = loading.load_images(photos, image_size=150, cache=cache)
         for name, recipe in (("the Keras guide", guide), ("the lecture", lecture)):
             others[name] = recipe(pets.folder, pets.test, weights, options.limit)
     for name, clocks in (mine | {name: [clock] for name, clock in others.items()}).items():

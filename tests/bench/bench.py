@@ -115,7 +115,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def source_of_pictures() -> tuple[str, Path]:
-    """What `cvlab.data.loading.load_pets` reads for a benchmark, and a cache for what is made of it.
+    """What `cvlab.data.load_images` reads for a benchmark, and a cache for what is made of it.
 
     Real photos if CVLAB_PHOTOS names them, else drawn pictures, which take a minute to draw once.
     """

@@ -72,7 +72,7 @@ def main() -> None:
     steps, validation_steps = options.steps, options.steps // 2
 
     source, cache = bench.source_of_pictures()
-    pets = loading.load_pets(source, image_size=SIZE, cache=cache)
+    pets = loading.load_images(source, image_size=SIZE, cache=cache)
     train, validation = (
         (split.images[: count * BATCH], split.labels[: count * BATCH])
         for split, count in ((pets.train, steps), (pets.validation, validation_steps))

@@ -2,7 +2,7 @@
 
     python -m tests.bench.data [--rounds 2]
 
-Ours decodes once to uint8 arrays on disk (`cvlab.data.loading.decode`), which `fit` reads from then on.
+Ours decodes once to uint8 arrays on disk (`cvlab.data.decode`), which `fit` reads from then on.
 The others decode in every epoch: `image_dataset_from_directory`, also with the cache in memory that
 TensorFlow's tutorials add to it, and the lecture's `ImageDataGenerator`. The network has four
 weights and costs nothing. Photos from CVLAB_PHOTOS, without it drawn pictures.
@@ -57,7 +57,7 @@ def main() -> None:
 
     source, cache = bench.source_of_pictures()
     place = locating.locate(source, image_size=SIZE, per_class=PER_CLASS, cache=cache)
-    found_there = listing.find_pictures(place, cache=cache)
+    found_there = listing.find_images(place, cache=cache)
     subset = splitting.make_subset(found_there, per_class=PER_CLASS, cache=cache)
     train = subset.folder / "train"
 

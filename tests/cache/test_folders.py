@@ -91,6 +91,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "one file too many": lambda thing: (thing / "sub/other").touch(),
     "the seal": lambda thing: (thing / "seal.json").write_text("{}"),
     "no JSON": lambda thing: (thing / "seal.json").write_text("{"),
+    "a word": lambda thing: (thing / "seal.json").write_text('"digest"'),
     "a list": lambda thing: (thing / "seal.json").write_text("[]"),
     "no seal": lambda thing: (thing / "seal.json").unlink(),
     "the record": lambda thing: (thing / "seal.json").write_text(

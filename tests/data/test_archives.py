@@ -150,7 +150,8 @@ def test_no_zip_at_all(tmp_path: Path, content: bytes, says: str) -> None:
     path.write_bytes(content)
     message = refused(path)
     assert says in message
-    assert "download it again" in message
+    assert "Pass a whole zip archive" in message
+    assert "elete" not in message  # the course did not make it
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])

@@ -1,7 +1,7 @@
-"""Pictures and archives that are damaged, odd, or meant to do harm.
+"""Images and archives that are damaged, odd, or meant to do harm.
 
 The long form is `tests/knocks/fuzz.py` (`make knocks`); some hundred cases of it run here. What is
-written by name in `test_archives.py`, `test_subsets.py` and `test_pictures.py` is not repeated.
+written by name in `test_archives.py`, `test_splitting.py` and `test_decoding.py` is not repeated.
 """
 
 import json
@@ -19,7 +19,7 @@ from PIL import Image
 from cvlab.cache import DatasetError
 from cvlab.data import decoding, splitting
 from cvlab.data.archives import ArchiveError, open_archive
-from cvlab.data.listing import find_pictures
+from cvlab.data.listing import find_images
 from cvlab.data.splitting import make_subset
 from tests.knocks.fuzz import MAX_MEMORY, Watch
 from tests.small_photos import encode, zip_of
@@ -39,7 +39,7 @@ def test_some_hundred_cases_in_a_process_of_their_own(tmp_path: Path) -> None:
     found = json.loads(result.stdout.splitlines()[-1])
     for kind, (used, refused, lost) in found["kinds"].items():
         assert lost == [], kind
-        if kind in ("pictures", "archives"):
+        if kind in ("images", "archives"):
             assert used > 50
             assert refused > 50
     assert found["memory"] < MAX_MEMORY
@@ -103,7 +103,7 @@ def test_member_whose_own_name_is_no_text_is_passed_over(tmp_path: Path) -> None
     data[6:8] = b"\x00\x08"  # the header in front of the member says that its name is UTF-8 ...
     data[30:32] = b"\xff\xfe"  # ... which this is not
     path.write_bytes(data)
-    subset = make_subset(find_pictures(path), per_class=TINY, cache=tmp_path / "cache")
+    subset = make_subset(find_images(path), per_class=TINY, cache=tmp_path / "cache")
     assert [one.name for one in subset.rejected] == ["train/cat.0.png"]
     assert "damaged in its archive" in subset.rejected[0].reason
 
@@ -127,16 +127,16 @@ def test_damaged_bzip2_in_an_archive_in_an_archive(tmp_path: Path) -> None:
     data[200:300] = bytes(100)
     outer.write_bytes(data)
     with pytest.raises(ArchiveError, match=r"train\.zip in .* is damaged"):
-        find_pictures(outer, cache=tmp_path / "cache")
+        find_images(outer, cache=tmp_path / "cache")
 
 
 def test_large_files_are_read_again_when_they_are_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catalogue = find_pictures(_archive(tmp_path / "a.zip"))
-    kept = make_subset(catalogue, per_class=TINY, cache=tmp_path / "kept")
+    listing = find_images(_archive(tmp_path / "a.zip"))
+    kept = make_subset(listing, per_class=TINY, cache=tmp_path / "kept")
     monkeypatch.setattr(splitting, "_FEW_BYTES", 10)
-    again = make_subset(catalogue, per_class=TINY, cache=tmp_path / "again")
+    again = make_subset(listing, per_class=TINY, cache=tmp_path / "again")
     assert again.splits == kept.splits
     for split, entries in again.splits.items():
         for entry in entries:
@@ -153,17 +153,17 @@ def test_files_that_change_while_they_are_read(
     monkeypatch.setattr(splitting, "_FEW_BYTES", 10)
     looked_at = splitting._checked
 
-    def changed(read: object, picture: object) -> object:
-        found = looked_at(read, picture)  # type: ignore[arg-type]
-        (folder / found.picture.name).write_bytes(_photo(999))
+    def changed(*arguments: object) -> object:
+        found = looked_at(*arguments)  # type: ignore[arg-type]
+        (folder / found.image.name).write_bytes(_photo(999))
         return found
 
     monkeypatch.setattr(splitting, "_checked", changed)
     with pytest.raises(DatasetError, match=r"cat\.0\.png was changed while it was read"):
-        make_subset(find_pictures(folder), per_class=TINY, cache=tmp_path / "cache")
+        make_subset(find_images(folder), per_class=TINY, cache=tmp_path / "cache")
 
 
-def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "_LARGE_PIXELS", 100)
     inside, most = 0, 0
     first = threading.Event()

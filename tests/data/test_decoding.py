@@ -1,4 +1,4 @@
-"""One picture's file to the pixels a person would see, against Pillow and arithmetic by hand."""
+"""One image's file to the pixels a person would see, against Pillow and arithmetic by hand."""
 
 import io
 from pathlib import Path
@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageDraw
 
 from cvlab.data import decoding
-from cvlab.data.loading import load_pets
+from cvlab.data.loading import load_images
 from tests.small_photos import encode, noise, photo, zip_of
 
 pytestmark = pytest.mark.usefixtures("cache")
 
 
 def decoded(tmp_path: Path, data: bytes, suffix: str = ".jpg", size: int = 0) -> npt.NDArray[Any]:
-    """Put a picture through the whole path and return it as an array of signed numbers."""
+    """Put an image through the whole path and return it as an array of signed numbers."""
     files = {f"cat.{i}.jpg": photo(i, 0) for i in (2, 3)}
     files |= {f"dog.{i}.jpg": photo(i, 1) for i in (1, 2, 3)}
     source = zip_of(tmp_path / "one.zip", files | {f"cat.1{suffix}": data})
     counts = {"train": 1, "validation": 1, "test": 1}
-    pets = load_pets(source, image_size=size or 16, per_class=counts)
+    pets = load_images(source, image_size=size or 16, per_class=counts)
     assert pets.rejected == ()
     assert pets.train.file_names[0] == f"cat/cat.1{suffix}"
     return np.array(pets.train.images[0]).astype(int)
@@ -32,9 +32,9 @@ def decoded(tmp_path: Path, data: bytes, suffix: str = ".jpg", size: int = 0) ->
 
 def corners(color: tuple[int, int, int] = (255, 0, 0)) -> Image.Image:
     """A gray square with its upper left quarter colored."""
-    picture = Image.new("RGB", (16, 16), (128, 128, 128))
-    ImageDraw.Draw(picture).rectangle((0, 0, 7, 7), fill=color)
-    return picture
+    image = Image.new("RGB", (16, 16), (128, 128, 128))
+    ImageDraw.Draw(image).rectangle((0, 0, 7, 7), fill=color)
+    return image
 
 
 # Where the upper left quarter of what is stored belongs (EXIF 2.32, tag 274), as (row, column).
@@ -56,7 +56,7 @@ def test_exif_orientation(tmp_path: Path, orientation: int) -> None:
 
 
 def test_exif_turns_the_long_side(tmp_path: Path) -> None:
-    """A stripe along the long side of a lying picture stands upright after a quarter turn."""
+    """A stripe along the long side of a lying image stands upright after a quarter turn."""
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = np.zeros((20, 60), np.uint8)
@@ -120,18 +120,18 @@ def test_gray(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kind", "suffix"), [("PNG", ".png"), ("GIF", ".gif")])
 def test_palette(tmp_path: Path, kind: str, suffix: str) -> None:
     index, palette = noise(16, 16, 1, seed=1), noise(256, 3, 1, seed=2)
-    picture = Image.fromarray(index, "P")
-    picture.putpalette(palette.tobytes())
-    assert np.array_equal(decoded(tmp_path, encode(picture, kind), suffix), palette[index])
+    image = Image.fromarray(index, "P")
+    image.putpalette(palette.tobytes())
+    assert np.array_equal(decoded(tmp_path, encode(image, kind), suffix), palette[index])
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("PNG", ".png"), ("GIF", ".gif")])
 def test_transparent_color_of_a_palette(tmp_path: Path, kind: str, suffix: str) -> None:
     index, palette = noise(16, 16, 1, seed=1) % 4, noise(256, 3, 1, seed=2)
-    picture = Image.fromarray(index, "P")
-    picture.putpalette(palette.tobytes())
+    image = Image.fromarray(index, "P")
+    image.putpalette(palette.tobytes())
     palette[3] = 255  # the background
-    data = encode(picture, kind, transparency=3)
+    data = encode(image, kind, transparency=3)
     assert np.array_equal(decoded(tmp_path, data, suffix), palette[index])
 
 

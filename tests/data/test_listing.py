@@ -1,4 +1,4 @@
-"""Which pictures a source holds: every layout a reader may have, and sources that hold none."""
+"""Which images a source holds: every layout a reader may have, and sources that hold none."""
 
 import zipfile
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 
 from cvlab.cache import DatasetError
 from cvlab.data.archives import ArchiveError
-from cvlab.data.listing import find_pictures
+from cvlab.data.listing import find_images
 from tests.small_photos import (
     EACH,
     finished,
@@ -81,13 +81,13 @@ def test_hostile_archive_in_an_archive(tmp_path: Path) -> None:
 
 
 def test_microsoft_layout_names_its_broken_files(tmp_path: Path) -> None:
-    catalogue = find_pictures(zip_of(tmp_path / "kagglecatsanddogs_5340.zip", microsoft()))
-    assert {name: len(pictures) for name, pictures in catalogue.pictures.items()} == {
+    listing = find_images(zip_of(tmp_path / "kagglecatsanddogs_5340.zip", microsoft()))
+    assert {name: len(images) for name, images in listing.images.items()} == {
         "cat": 12,
         "dog": 12,
     }
-    assert "PetImages/Cat/Thumbs.db" in catalogue.others
-    pets = tiny(catalogue.source)
+    assert "PetImages/Cat/Thumbs.db" in listing.others
+    pets = tiny(listing.source)
     assert names(pets.train)[::2] == ["cat/0.jpg", "cat/1.jpg", "cat/3.jpg"]
     assert names(pets.validation)[1::2] == ["dog/3.jpg", "dog/5.jpg"]
     assert [one.name for one in pets.rejected] == ["PetImages/Cat/2.jpg", "PetImages/Dog/4.jpg"]
@@ -119,15 +119,15 @@ def test_folder_layouts(tmp_path: Path, rename: Callable[[str, int], str]) -> No
 
 def test_folder_of_class_wins_over_file_name(tmp_path: Path) -> None:
     files = kaggle() | {"dog/cat.100.jpg": photo(100, 0)}
-    catalogue = find_pictures(folder_of(tmp_path / "photos", files))
-    assert "dog/cat.100.jpg" in [one.name for one in catalogue.pictures["dog"]]
+    listing = find_images(folder_of(tmp_path / "photos", files))
+    assert "dog/cat.100.jpg" in [one.name for one in listing.images["dog"]]
 
 
-def test_what_is_no_picture_is_left_alone(tmp_path: Path) -> None:
+def test_what_is_no_image_is_left_alone(tmp_path: Path) -> None:
     junk = {"cat/.DS_Store": b"", "__MACOSX/train/._cat.1.jpg": b"", "cat/notes.txt": b"",
             "catalog.jpg": b"", "dogma/1.jpg": b"", ".hidden/cat.1.jpg": b""}  # fmt: skip
-    catalogue = find_pictures(folder_of(tmp_path / "photos", kaggle() | junk))
-    assert set(catalogue.others) == set(junk)
+    listing = find_images(folder_of(tmp_path / "photos", kaggle() | junk))
+    assert set(listing.others) == set(junk)
 
 
 def test_same_file_name_twice_in_a_class(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_same_file_name_twice_in_a_class(tmp_path: Path) -> None:
 
 def test_one_class_only(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "photos", kaggle(cats=7, dogs=0))
-    with pytest.raises(DatasetError, match="has 7 pictures of cats and none of dogs"):
+    with pytest.raises(DatasetError, match="has 7 images of cats and none of dogs"):
         tiny(source)
 
 
@@ -154,6 +154,18 @@ def test_no_class(tmp_path: Path, files: dict[str, bytes], says: str) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(DatasetError, match=says):
         tiny(folder_of(tmp_path / "photos", files))
+
+
+def test_only_a_download_of_the_course_is_named_for_deletion(tmp_path: Path, cache: Path) -> None:
+    mine = tmp_path / "holiday.zip"
+    mine.write_bytes(b"\x89PNG")
+    with pytest.raises(ArchiveError, match=r"holiday\.zip is not a zip archive.*Pass a ") as caught:
+        find_images(mine)
+    assert "elete" not in str(caught.value)
+    (cache / "downloads").mkdir(parents=True)
+    (cache / "downloads/train.zip").write_bytes(b"<html>Sign in</html>")
+    with pytest.raises(ArchiveError, match=r"is a web page.*Or delete train\.zip"):
+        find_images(cache / "downloads/train.zip")
 
 
 def test_truncated_zip(tmp_path: Path) -> None:

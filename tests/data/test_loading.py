@@ -1,7 +1,9 @@
 """From a source to arrays: the whole path, kept, damaged, killed, crowded and full."""
 
+import dataclasses
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -9,15 +11,17 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cvlab.cache import DatasetError, SpaceError, storage
+from cvlab import profiles
+from cvlab.cache import DatasetError, SpaceError, folders
 from cvlab.data import decoding, splitting
-from cvlab.data.listing import find_pictures
-from cvlab.data.loading import decode, load_pets
+from cvlab.data.listing import find_images
+from cvlab.data.loading import decode, load_images, load_pets
 from cvlab.data.splitting import make_subset
 from tests.small_photos import (
     TINY,
@@ -37,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 @pytest.mark.parametrize("image_size", [0, -1, 4097, 1.5])
 def test_bad_image_size(tmp_path: Path, image_size: int) -> None:
-    subset = make_subset(find_pictures(folder_of(tmp_path / "p", kaggle())), per_class=TINY)
+    subset = make_subset(find_images(folder_of(tmp_path / "p", kaggle())), per_class=TINY)
     with pytest.raises(DatasetError, match="image_size is"):
         decode(subset, image_size)
 
@@ -56,6 +60,70 @@ def test_second_call_makes_nothing(tmp_path: Path, cache: Path) -> None:
     assert str(first) == str(second)
 
 
+@pytest.mark.parametrize("source", ["toypets", "folder", "zip"])
+def test_second_call_opens_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    if source == "folder":
+        source = str(folder_of(tmp_path / "photos", kaggle()))
+    elif source == "zip":
+        source = str(zip_of(tmp_path / "photos.zip", kaggle()))
+    opened: list[str] = []
+    really = io.open
+
+    def noted(file: Any, *arguments: Any, **options: Any) -> Any:
+        opened.append(str(file))
+        return really(file, *arguments, **options)
+
+    monkeypatch.setattr(io, "open", noted)
+    for fresh in (True, False):
+        opened.clear()
+        load_images(source, image_size=16, per_class=TINY)
+        assert any(name.endswith(".jpg") for name in opened) == fresh
+
+
+def test_links_to_the_cache_of_a_class_are_enough(tmp_path: Path, cache: Path) -> None:
+    """`cp -as` makes folders of one's own and links to the files of the others."""
+    here = load_images("toypets", image_size=16, per_class=TINY)
+    shutil.copytree(cache, tmp_path / "mine", copy_function=os.symlink)
+    mine = load_images("toypets", image_size=16, per_class=TINY, cache=tmp_path / "mine")
+    assert np.array_equal(mine.train.images, here.train.images)
+    own = [file for file in (tmp_path / "mine").rglob("*") if file.is_file()]
+    assert own and all(file.is_symlink() for file in own)
+
+
+def test_profiles_name_source_size_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CVLAB_PHOTOS", str(zip_of(tmp_path / "train.zip", kaggle(12, 12))))
+    profile = dataclasses.replace(
+        profiles.get("lecture"),
+        image_size=8,
+        train_per_class=3,
+        validation_per_class=2,
+        test_per_class=1,
+    )
+    pets = load_pets(profile)
+    assert str(pets) == str(load_images("photos", image_size=8, per_class=TINY))
+    assert pets.train.images.shape == (6, 8, 8, 3)
+    assert load_pets(profile, image_size=5).train.images.shape == (6, 5, 5, 3)
+    assert names(load_pets(profile, seed=1).train) != names(pets.train)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "instead"),
+    [
+        ("quick", r"pass the profile itself, profiles\.get\('quick'\)"),
+        ("photos.zip", r"call load_images\(path"),
+        (Path("photos"), r"call load_images\(path"),
+        (None, r"call load_images\(path"),
+    ],
+)
+def test_what_is_no_profile_is_told_what_to_pass(wrong: Any, instead: str) -> None:
+    with pytest.raises(DatasetError, match=instead):
+        load_pets(wrong)
+
+
 def test_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = zip_of(tmp_path / "train.zip", kaggle())
     tiny(source)
@@ -63,30 +131,30 @@ def test_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def no_lock(_: Path) -> None:
         raise AssertionError("a lock needs a cache that can be written to")
 
-    monkeypatch.setattr(storage, "locked", no_lock)
+    monkeypatch.setattr(folders, "locked", no_lock)
     tiny(source)
 
 
-def test_picture_that_another_pillow_cannot_read_is_named(
+def test_image_that_another_pillow_cannot_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
+    subset = make_subset(find_images(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
 
     def refuse(data: bytes, image_size: int) -> None:
-        raise decoding.BadPictureError("cannot be decoded: broken file")
+        raise decoding.BadImageError("cannot be decoded: broken file")
 
     monkeypatch.setattr(decoding, "to_array", refuse)
     with pytest.raises(DatasetError, match=r"cat\.\d\.jpg cannot be decoded.*Delete the folder"):
         decode(subset, 8)
 
 
-def test_exchanged_picture_in_the_subset_is_not_decoded(tmp_path: Path) -> None:
-    subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
-    picture = subset.folder / "train/cat/cat.1.jpg"
-    data = bytearray(picture.read_bytes())
+def test_exchanged_image_in_the_subset_is_not_decoded(tmp_path: Path) -> None:
+    subset = make_subset(find_images(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
+    image = subset.folder / "train/cat/cat.1.jpg"
+    data = bytearray(image.read_bytes())
     data[-10] ^= 1
-    picture.write_bytes(data)
-    with pytest.raises(DatasetError, match=r"cat\.1\.jpg is no longer the picture"):
+    image.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"cat\.1\.jpg is no longer the image"):
         decode(subset, 8)
 
 
@@ -106,7 +174,7 @@ def test_damaged_arrays_are_made_again(tmp_path: Path, cache: Path, damage: str)
 def test_sizes_have_their_own_arrays(tmp_path: Path, cache: Path) -> None:
     source = zip_of(tmp_path / "train.zip", kaggle())
     for size in (8, 5, 8):
-        pets = load_pets(source, image_size=size, per_class=TINY)
+        pets = load_images(source, image_size=size, per_class=TINY)
         assert pets.train.images.shape == (6, size, size, 3)
     assert len(finished(cache / "arrays")) == 2
 
@@ -123,18 +191,19 @@ def test_another_pillow_chooses_and_decodes_anew(
 
 RUN = """
 import hashlib, sys
-from cvlab.data.loading import load_pets
-pets = load_pets(sys.argv[1], image_size=64, per_class={"train": 100, "validation": 50, "test": 50})
+from cvlab.data import load_images
+counts = {"train": 100, "validation": 50, "test": 50}
+pets = load_images(sys.argv[1], image_size=64, per_class=counts)
 print(hashlib.sha256(pets.train.images.tobytes() + pets.test.images.tobytes()).hexdigest())
 """
 
 
 KILLED = """
 import os, signal, sys
-from cvlab.data import loading as datasets, decoding as pictures, splitting as subsets
+from cvlab.data import decoding, load_images, splitting
 calls, after = 0, int(sys.argv[3])
 module, step = sys.argv[2].split(".")
-module = {"pictures": pictures, "subsets": subsets}[module]
+module = {"decoding": decoding, "splitting": splitting}[module]
 work = getattr(module, step)
 def counted(*arguments):
     global calls
@@ -144,12 +213,12 @@ def counted(*arguments):
     return work(*arguments)
 setattr(module, step, counted)
 counts = {"train": 100, "validation": 50, "test": 50}
-datasets.load_pets(sys.argv[1], image_size=64, per_class=counts)
+load_images(sys.argv[1], image_size=64, per_class=counts)
 """
 
 
 def many(path: Path) -> Path:
-    """400 different pictures."""
+    """400 different images."""
     files = {
         f"{name}.{i}.jpg": encode(Image.fromarray(noise(20, 30, seed=2 * i + label)))
         for label, name in enumerate(("cat", "dog"))
@@ -160,7 +229,7 @@ def many(path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("step", "after", "left"),
-    [("subsets._checked", 250, []), ("pictures.to_array", 250, ["subsets"])],
+    [("splitting._checked", 250, []), ("decoding.to_array", 250, ["subsets"])],
 )
 def test_killed_run(tmp_path: Path, cache: Path, step: str, after: int, left: list[str]) -> None:
     source = many(tmp_path / "p.zip")
@@ -179,7 +248,9 @@ def test_killed_run(tmp_path: Path, cache: Path, step: str, after: int, left: li
         for kind in ("subsets", "arrays")
         for name in finished(cache / kind)
     )
-    pets = load_pets(source, image_size=64, per_class={"train": 100, "validation": 50, "test": 50})
+    pets = load_images(
+        source, image_size=64, per_class={"train": 100, "validation": 50, "test": 50}
+    )
     assert len(pets.train) == 200
     for kind in ("subsets", "arrays"):
         [name] = finished(cache / kind)  # and the leavings are swept away
@@ -236,9 +307,9 @@ def test_disk_fills_up(
 @pytest.mark.parametrize(
     ("source", "purpose"),
     [
-        ("photos.zip", "the subset of 12 pictures needs about"),
+        ("photos.zip", "the subset of 12 images needs about"),
         ("nested.zip", "the copy of train.zip out of nested.zip needs about"),
-        ("toypets", "drawing 12 pictures needs about"),
+        ("toypets", "drawing 12 images needs about"),
     ],
 )
 def test_full_disk_is_seen_before(
@@ -249,22 +320,20 @@ def test_full_disk_is_seen_before(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(SpaceError, match=purpose):
-        load_pets(source, image_size=16, per_class=TINY)
+        load_images(source, image_size=16, per_class=TINY)
 
 
 def test_full_disk_is_seen_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
+    subset = make_subset(find_images(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(
-        SpaceError, match="decoding 12 pictures at 150 × 150 pixels needs about 810"
-    ):
+    with pytest.raises(SpaceError, match="decoding 12 images at 150 × 150 pixels needs about 810"):
         decode(subset, 150)
 
 
 def test_tables(tmp_path: Path) -> None:
     source = zip_of(tmp_path / "train.zip", kaggle(9, 8) | {"train/cat.0.jpg": b""})
-    catalogue = find_pictures(source)
-    assert str(catalogue) == "train.zip: pictures 9 of cats, 8 of dogs; other files 0"
+    listing = find_images(source)
+    assert str(listing) == "train.zip: pictures 9 of cats, 8 of dogs; other files 0"
     pets = tiny(source)
     assert str(pets).splitlines() == [
         "cats and dogs from train.zip, 8 × 8 pixels",
@@ -276,17 +345,17 @@ def test_tables(tmp_path: Path) -> None:
         "  train/cat.0.jpg: the file is empty (0 bytes)",
     ]
     assert (
-        str(make_subset(catalogue, per_class=TINY)).splitlines()[1:] == (str(pets).splitlines()[1:])
+        str(make_subset(listing, per_class=TINY)).splitlines()[1:] == (str(pets).splitlines()[1:])
     )
     assert repr(pets.train) == "Split(3 cats, 3 dogs, images (6, 8, 8, 3) uint8)"
     assert len(pets.train) == 6
 
 
-def test_manifest_says_what_was_done(tmp_path: Path) -> None:
-    subset = make_subset(find_pictures(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
-    manifest = json.loads((subset.folder / "manifest.json").read_text())
-    assert manifest["seed"] is None
-    assert manifest["splits"]["test"][1] == {
+def test_seal_says_what_was_done(tmp_path: Path) -> None:
+    subset = make_subset(find_images(zip_of(tmp_path / "p.zip", kaggle())), per_class=TINY)
+    record = json.loads((subset.folder / "seal.json").read_text())["record"]
+    assert record["seed"] is None
+    assert record["splits"]["test"][1] == {
         "file": "dog/dog.5.jpg", "label": 1, "source": "train/dog.5.jpg",
         "size": len(photo(5, 1)), "sha256": hashlib.sha256(photo(5, 1)).hexdigest(),
     }  # fmt: skip
@@ -299,7 +368,7 @@ def test_keras_is_not_imported() -> None:
 
 
 def test_real_photos(real_photos: Path) -> None:
-    pets = load_pets(real_photos, image_size=150)
+    pets = load_images(real_photos, image_size=150)
     assert [len(split) for split in (pets.train, pets.validation, pets.test)] == [2000, 1000, 1000]
     for split in (pets.train, pets.validation, pets.test):
         assert split.labels.mean() == 0.5

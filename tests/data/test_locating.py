@@ -1,21 +1,22 @@
-"""Where pictures come from: a path, the environment, the network, the pen."""
+"""Where images come from: a path, the environment, the network, drawings."""
 
 import functools
 import inspect
+import pkgutil
 import threading
 import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
+from cvlab import drawing
 from cvlab.cache import DatasetError, DownloadError, sha256_of
 from cvlab.data import locating
-from cvlab.data.loading import load_pets
+from cvlab.data.loading import load_images
 from cvlab.data.locating import locate
-from cvlab.drawing import canvas, toypets
+from cvlab.drawing import toypets
 from tests.small_photos import (
     TINY,
     kaggle,
@@ -33,14 +34,14 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 def test_toypets() -> None:
-    pets = load_pets("toypets", image_size=64, per_class=TINY)
+    pets = load_images("toypets", image_size=64, per_class=TINY)
     assert pets.train.images.shape == (6, 64, 64, 3)
     assert pets.train.images.std() > 20  # drawings, not one gray level
     assert pets.source == "toypets"
     assert pets.rejected == ()
-    other = load_pets("toypets", image_size=64, per_class=TINY, seed=1)
+    other = load_images("toypets", image_size=64, per_class=TINY, seed=1)
     assert not np.array_equal(pets.train.images, other.train.images)
-    again = load_pets("toypets", image_size=64, per_class=TINY, seed=0)
+    again = load_images("toypets", image_size=64, per_class=TINY, seed=0)
     assert np.array_equal(pets.train.images, again.train.images)
 
 
@@ -74,13 +75,13 @@ def test_microsoft_is_downloaded_once(
         thread.start()
         url = f"http://127.0.0.1:{server.server_address[1]}/pets.zip"
         monkeypatch.setattr(locating, "MICROSOFT_URL", url)
-        first = load_pets("microsoft", image_size=8, per_class=TINY)
+        first = load_images("microsoft", image_size=8, per_class=TINY)
         server.shutdown()
         thread.join()
     assert (cache / "downloads" / "kagglecatsanddogs_5340.zip").read_bytes() == path.read_bytes()
     # The server is gone; both words find what is there.
     for source in ("microsoft", "photos"):
-        again = load_pets(source, image_size=8, per_class=TINY)
+        again = load_images(source, image_size=8, per_class=TINY)
         assert again.folder == first.folder
 
 
@@ -89,7 +90,7 @@ def test_no_network_says_how_to_get_the_file(cache: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(time, "sleep", lambda _: None)
     for source in ("photos", "microsoft"):
         with pytest.raises(DownloadError) as caught:
-            load_pets(source, image_size=8)
+            load_images(source, image_size=8)
         message = str(caught.value)
         assert "Is there a network" in message
         assert "kagglecatsanddogs_5340.zip" in message
@@ -102,19 +103,21 @@ def test_no_such_path(tmp_path: Path) -> None:
         tiny(tmp_path / "missing.zip")
 
 
-def test_drawn_pictures_have_a_smallest_size() -> None:
+def test_drawings_have_a_smallest_size() -> None:
     with pytest.raises(DatasetError, match=r"image_size is 8.*at least 16"):
-        load_pets("toypets", image_size=8, per_class=TINY)
+        load_images("toypets", image_size=8, per_class=TINY)
     with pytest.raises(ValueError, match=r"size is 8.*at least 16"):
         toypets.draw_many("cat", range(500), size=8)
 
 
-@pytest.mark.parametrize("changed", [canvas, toypets])
-def test_pictures_are_drawn_anew_when_the_drawing_code_changes(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, changed: ModuleType
+@pytest.mark.parametrize("changed", [one.name for one in pkgutil.iter_modules(drawing.__path__)])
+def test_images_are_drawn_anew_when_the_drawing_code_changes(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     first = locate("toypets", image_size=32, per_class={"train": 1, "validation": 1, "test": 1})
     source = inspect.getsource
-    monkeypatch.setattr(inspect, "getsource", lambda m: source(m) + "#" * (m is changed))
+    monkeypatch.setattr(
+        inspect, "getsource", lambda m: source(m) + "#" * (m.__name__.split(".")[-1] == changed)
+    )
     second = locate("toypets", image_size=32, per_class={"train": 1, "validation": 1, "test": 1})
     assert first != second

@@ -1,4 +1,4 @@
-"""Which pictures are taken: bad ones named and replaced, no copy twice, the same each time."""
+"""Which images are taken: bad ones named and replaced, no copy twice, the same each time."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from PIL import Image
 
 from cvlab.cache import DatasetError
 from cvlab.data import splitting
-from cvlab.data.listing import find_pictures
+from cvlab.data.listing import find_images
 from cvlab.data.splitting import make_subset
 from tests.small_photos import (
     TINY,
@@ -38,8 +38,8 @@ def test_too_few_says_how_many_there_are(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         tiny(source)
     message = str(caught.value)
-    assert "5 good pictures of cats (of 6 files)" in message
-    assert "at least 6 good pictures of dogs (of 9 files)" in message
+    assert "5 good images of cats (of 6 files)" in message
+    assert "at least 6 good images of dogs (of 9 files)" in message
     assert "6 of each are needed (3 train + 2 validation + 1 test)" in message
     assert "train/cat.3.jpg: the file is empty" in message
     assert finished(cache / "subsets") == []
@@ -63,16 +63,16 @@ def test_source_is_never_changed(tmp_path: Path) -> None:
      TINY | {"train": 1.5}],
 )  # fmt: skip
 def test_bad_per_class(tmp_path: Path, per_class: dict[str, int]) -> None:
-    catalogue = find_pictures(folder_of(tmp_path / "photos", kaggle()))
+    listing = find_images(folder_of(tmp_path / "photos", kaggle()))
     with pytest.raises(DatasetError, match="per_class is"):
-        make_subset(catalogue, per_class=per_class)
+        make_subset(listing, per_class=per_class)
 
 
 def bomb(size: int) -> bytes:
     return encode(Image.new("1", (size, size)), "PNG")
 
 
-BAD_PICTURES = {
+BAD_IMAGES = {
     "empty": (b"", "the file is empty"),
     "text": (b"hello, I am a text file", "no picture in a known format; .*hello"),
     "truncated JPEG": (encode(Image.fromarray(noise(90, 120)))[:2000], "cannot be decoded"),
@@ -88,9 +88,9 @@ BAD_PICTURES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", BAD_PICTURES)
-def test_bad_picture_is_named_and_replaced(tmp_path: Path, bad: str) -> None:
-    data, reason = BAD_PICTURES[bad]
+@pytest.mark.parametrize("bad", BAD_IMAGES)
+def test_bad_image_is_named_and_replaced(tmp_path: Path, bad: str) -> None:
+    data, reason = BAD_IMAGES[bad]
     source = zip_of(tmp_path / "train.zip", kaggle(7, 6) | {"train/cat.1.jpg": data})
     pets = tiny(source)
     assert names(pets.train)[::2] == ["cat/cat.0.jpg", "cat/cat.2.jpg", "cat/cat.3.jpg"]
@@ -120,13 +120,13 @@ def test_enormous_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "photos", kaggle(7, 6))
-    catalogue = find_pictures(source)
+    listing = find_images(source)
     (source / "train" / "cat.1.jpg").unlink()
-    [rejected] = make_subset(catalogue, per_class=TINY).rejected
+    [rejected] = make_subset(listing, per_class=TINY).rejected
     assert str(rejected) == "train/cat.1.jpg: cannot be read: No such file or directory"
 
 
-def test_copies_of_a_picture(tmp_path: Path) -> None:
+def test_copies_of_an_image(tmp_path: Path) -> None:
     """The later one is passed over, also where it is filed under the other class."""
     files = kaggle(8, 8) | {"train/cat.4.jpg": photo(1, 0), "train/dog.0.jpg": photo(2, 0)}
     pets = tiny(zip_of(tmp_path / "train.zip", files))
@@ -150,7 +150,7 @@ def test_subset_is_deterministic_disjoint_and_complete(
     seed: int | None,
     as_folder: bool,
 ) -> None:
-    """Whatever the order on disk, the kind of source, and which pictures are broken."""
+    """Whatever the order on disk, the kind of source, and which images are broken."""
     base = tmp_path_factory.mktemp("subset")
     files = {}
     for i in order:
@@ -159,7 +159,7 @@ def test_subset_is_deterministic_disjoint_and_complete(
     source = folder_of(base / "p", files) if as_folder else zip_of(base / "p.zip", files)
     tidy = zip_of(base / "tidy.zip", dict(sorted(files.items())))
     subset, again = (
-        make_subset(find_pictures(one), per_class=TINY, seed=seed, cache=base / cache)
+        make_subset(find_images(one), per_class=TINY, seed=seed, cache=base / cache)
         for one, cache in ((source, "one"), (tidy, "two"))
     )
     assert subset.splits == again.splits
@@ -184,9 +184,9 @@ def test_subset_is_deterministic_disjoint_and_complete(
 
 
 def test_seeds_differ(tmp_path: Path) -> None:
-    catalogue = find_pictures(zip_of(tmp_path / "train.zip", kaggle(30, 30)))
+    listing = find_images(zip_of(tmp_path / "train.zip", kaggle(30, 30)))
     chosen = {
-        tuple(e.source for e in make_subset(catalogue, per_class=TINY, seed=s).splits["train"])
+        tuple(e.source for e in make_subset(listing, per_class=TINY, seed=s).splits["train"])
         for s in (None, 0, 1, 2)
     }
     assert len(chosen) == 4
@@ -211,19 +211,19 @@ def test_changed_source_is_noticed(tmp_path: Path, kind: str) -> None:
     assert tiny(source).train.images[2, 4, 4, 0] == pytest.approx(90, abs=1)
 
 
-@pytest.mark.parametrize("damage", ["remove", "shorten", "manifest", "no manifest"])
+@pytest.mark.parametrize("damage", ["remove", "shorten", "seal", "no seal"])
 def test_damaged_subset_is_made_again(tmp_path: Path, damage: str) -> None:
-    catalogue = find_pictures(zip_of(tmp_path / "train.zip", kaggle()))
-    subset = make_subset(catalogue, per_class=TINY)
-    picture, manifest = subset.folder / "train/cat/cat.1.jpg", subset.folder / "manifest.json"
+    listing = find_images(zip_of(tmp_path / "train.zip", kaggle()))
+    subset = make_subset(listing, per_class=TINY)
+    image, seal = subset.folder / "train/cat/cat.1.jpg", subset.folder / "seal.json"
     match damage:
         case "remove":
-            picture.unlink()
+            image.unlink()
         case "shorten":
-            picture.write_bytes(b"x")
-        case "manifest":
-            manifest.write_text(manifest.read_text()[:100])
-        case "no manifest":
-            manifest.unlink()
-    assert make_subset(catalogue, per_class=TINY) == subset
-    assert picture.read_bytes() == photo(1, 0)
+            image.write_bytes(b"x")
+        case "seal":
+            seal.write_text(seal.read_text()[:100])
+        case "no seal":
+            seal.unlink()
+    assert make_subset(listing, per_class=TINY) == subset
+    assert image.read_bytes() == photo(1, 0)

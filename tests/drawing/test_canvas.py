@@ -15,7 +15,7 @@ def canvas(size: int = 200) -> Canvas:
 
 
 def page(size: int = 200, degrees: float = 0.0) -> Frame:
-    """A frame with its origin at the center, the picture 2 units wide."""
+    """A frame with its origin at the center, the image 2 units wide."""
     return Frame(size, (0.5, 0.5), 0.5, degrees)
 
 
@@ -23,7 +23,7 @@ WHITE = (255.0, 255.0, 255.0)
 
 
 def area(painted: Canvas) -> float:
-    """Area that white covers of a black picture, in squared units of `page`."""
+    """Area that white covers of a black image, in squared units of `page`."""
     return float(painted.pixels[0].sum(dtype=np.float64)) / 255 / (painted.size / 2) ** 2
 
 
@@ -85,7 +85,7 @@ def test_points_and_colors() -> None:
 
 def test_frame_turns_clockwise_about_its_origin() -> None:
     frame = Frame(100, (0.25, 0.5), 0.1, 90)
-    # A quarter turn clockwise (v points down): the frame's u axis points down the picture.
+    # A quarter turn clockwise (v points down): the frame's u axis points down the image.
     assert frame.u[60, 25] == pytest.approx(1.05, abs=1e-5)
     assert frame.v[50, 35] == pytest.approx(-1.05, abs=1e-5)
     rows, columns = frame.window((1, 0), 0.2) or (slice(0), slice(0))

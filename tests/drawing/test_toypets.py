@@ -1,10 +1,15 @@
 """The toy pets: same bytes, safe files, no giveaway."""
 
 import hashlib
-import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from cvlab.drawing import toypets
+
+PROJECT = Path(__file__).parents[2]
 
 
 def test_zoo_holds_no_pet() -> None:
@@ -42,7 +49,7 @@ def test_draw_many_agrees_with_draw_in_any_number_of_workers() -> None:
     assert toypets.draw_many("dog", [], size=24).shape == (0, 24, 24, 3)
 
 
-def test_a_bar_shows_above_a_number_of_pictures(
+def test_a_bar_shows_above_a_number_of_images(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(toypets, "_WORTH_A_BAR", 3)
@@ -56,10 +63,46 @@ def test_a_bar_shows_above_a_number_of_pictures(
         assert ("drawing owl" in capsys.readouterr().err) == shown
 
 
-def test_a_worker_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "false")
-    with pytest.raises(RuntimeError, match="drawing worker stopped after 0 of"):
-        toypets.draw_many("cat", range(4), size=16, workers=2, progress=False)
+SCRIPT = """
+import sys
+from joblib import Parallel, delayed
+from cvlab.drawing import toypets
+images = toypets.draw_many("cat", range(4), size=16, workers=2, progress=False)
+# The same two workers answer again.
+seen = Parallel(2, return_as="generator", idle_worker_timeout=10)(
+    delayed(eval)("{'keras', 'tensorflow', 'cvlab'} & set(__import__('sys').modules)")
+    for _ in range(20)
+)
+print(images.shape, set().union(*seen), {"keras", "tensorflow"} & set(sys.modules))
+"""
+
+
+def test_workers_need_no_main_guard_no_installation_and_no_keras(tmp_path: Path) -> None:
+    """A script without `if __name__ == "__main__"`, the package found through PYTHONPATH alone."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/cvlab").symlink_to(PROJECT / "cvlab")
+    run = subprocess.run(
+        [sys.executable, "-P", str(tmp_path / "script.py")],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "elsewhere")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "(4, 16, 16, 3) {'cvlab'} set()\n"
+
+
+def test_a_worker_that_dies_is_named() -> None:
+    draw_many = partial(toypets.draw_many, "cat", range(2000), size=150, workers=2, progress=False)
+    command = ["pgrep", "-P", str(os.getpid()), "-f", "LokyProcess"]
+    with ThreadPoolExecutor() as pool:
+        drawing = pool.submit(draw_many)
+        while not (workers := subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout):
+            time.sleep(0.1)
+        os.kill(int(workers.split()[0]), signal.SIGKILL)
+        with pytest.raises(RuntimeError, match=r"(?s)draws cats ended early.*Pass workers=1"):
+            drawing.result()
 
 
 def test_mistakes_are_named() -> None:
@@ -77,48 +120,35 @@ def test_wrong_orders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no animal has the part 'wheels'; choose one of .*ears"):
         toypets.zoo_kinds("wheels")
     with pytest.raises(ValueError, match="per_class is 0"):
-        toypets.write_pictures(tmp_path / "pets", 0)
+        toypets.write_images(tmp_path / "pets", 0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_write_pictures_lays_out_class_folders(tmp_path: Path) -> None:
-    folder = toypets.write_pictures(tmp_path / "deep" / "pets", 3, size=32, seed=2, progress=False)
-    names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.jpg"))
+def test_write_images_lays_out_class_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "pets"
+    toypets.write_images(folder, 3, size=32, seed=2, progress=False)
+    names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     assert names == [f"{s}/{s}.{n}.jpg" for s in ("cat", "dog") for n in (1, 2, 3)]
-    with Image.open(folder / "dog" / "dog.2.jpg") as picture:
-        assert (picture.format, picture.size, picture.mode) == ("JPEG", (32, 32), "RGB")
-        read = np.asarray(picture).astype(int)
-    # JPEG loses detail, not the picture.
+    with Image.open(folder / "dog" / "dog.2.jpg") as image:
+        assert (image.format, image.size, image.mode) == ("JPEG", (32, 32), "RGB")
+        read = np.asarray(image).astype(int)
+    # JPEG loses detail, not the image.
     assert np.abs(read - toypets.draw("dog", 2, size=32, seed=2)).mean() < 8
     assert [p.name for p in folder.parent.iterdir()] == ["pets"]
 
 
-def test_write_pictures_again_does_nothing_and_never_mixes(tmp_path: Path) -> None:
-    folder = toypets.write_pictures(tmp_path / "pets", 2, size=16, progress=False)
-    stamp = (folder / "cat" / "cat.1.jpg").stat().st_mtime_ns
-    assert toypets.write_pictures(folder, 2, size=16, progress=False) == folder
-    assert (folder / "cat" / "cat.1.jpg").stat().st_mtime_ns == stamp
-    with pytest.raises(FileExistsError, match="choose another folder"):
-        toypets.write_pictures(folder, 3, size=16, progress=False)
-    record = json.loads((folder / "toypets.json").read_text())
-    assert record["version"] == toypets.VERSION
-
-
-def test_write_pictures_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Image.Image, "save", broken)
-    with pytest.raises(OSError, match="disk full"):
-        toypets.write_pictures(tmp_path / "pets", 2, size=16, progress=False)
-    assert list(tmp_path.iterdir()) == []
+def test_write_images_never_mixes(tmp_path: Path) -> None:
+    toypets.write_images(tmp_path, 2, size=16, progress=False)
+    with pytest.raises(FileExistsError, match="pass a new or an empty folder"):
+        toypets.write_images(tmp_path, 3, size=16, progress=False)
+    assert len(list(tmp_path.rglob("*.jpg"))) == 4
 
 
 # --------------------------------------------------------------------------------------------
 # No giveaway
 # --------------------------------------------------------------------------------------------
 
-TRAIN, HELD_OUT = 1000, 1000  # pictures of each class
+TRAIN, HELD_OUT = 1000, 1000  # images of each class
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +160,7 @@ def pets() -> tuple[np.ndarray, np.ndarray]:
 
 
 def held_out_accuracy(features: np.ndarray, regularization: float) -> float:
-    """Accuracy of logistic regression on held-out pictures; features (2, n, d)."""
+    """Accuracy of logistic regression on held-out images; features (2, n, d)."""
     train = features[:, :TRAIN].reshape(2 * TRAIN, -1)
     test = features[:, TRAIN:].reshape(2 * HELD_OUT, -1)
     model = make_pipeline(
@@ -140,7 +170,7 @@ def held_out_accuracy(features: np.ndarray, regularization: float) -> float:
     return float(model.score(test, np.repeat([0, 1], HELD_OUT)))
 
 
-# With 2,000 held-out pictures an accuracy of 0.58 has a standard error of 0.011 and one of 0.65
+# With 2,000 held-out images an accuracy of 0.58 has a standard error of 0.011 and one of 0.65
 # of 0.011; the best of several regularizations is taken, so the bounds below are on the safe side.
 def test_color_histograms_do_not_give_the_class_away(pets: tuple[np.ndarray, np.ndarray]) -> None:
     bins = pets[0] >> 6  # four levels a channel, 64 colors

@@ -37,7 +37,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pets(cache: Path) -> loading.Pets:
-    return loading.load_pets(
+    return loading.load_images(
         "toypets", image_size=64, per_class=TINY.per_class, seed=3, cache=cache
     )
 

@@ -8,8 +8,8 @@ processes that want the same end as one does.
 
     python -m tests.knocks.disk [--cases 100] [--seed 0]
 
-The disks are `tmpfs` in a mount namespace, which needs Linux and its leave; `possible` asks.
-`tests/test_faults.py` runs a few cases of each kind.
+The disks are `tmpfs` in a mount namespace, which needs Linux and its permission; `possible` asks.
+`tests/system/test_faults.py` runs a few cases of each kind.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Feed the course pictures and archives that are damaged, odd or meant to do harm.
+"""Feed the course images and archives that are damaged, odd or meant to do harm.
 
-Each picture must become pixels or be refused with a reason, alone and inside a whole subset; each
+Each image must become pixels or be refused with a reason, alone and inside a whole subset; each
 archive must become a subset or be refused with an error of the course's own. An audit hook sees
 every file that is written, every process and every connection: nothing outside the cache folder is
 touched, and the memory of the whole run stays under a bound.
 
     python -m tests.knocks.fuzz [--cases 2400] [--seed 0]
 
-`tests/test_bad_input.py` runs some hundred cases.
+`tests/data/test_bad_input.py` runs some hundred cases.
 """
 
 import argparse
@@ -32,9 +32,8 @@ import numpy as np
 from PIL import Image
 
 from cvlab.cache import DatasetError
-from cvlab.data import decoding, loading, splitting
-from cvlab.data.decoding import BadPictureError
-from cvlab.data.listing import find_pictures
+from cvlab.data import decode, decoding, find_images, make_subset
+from cvlab.data.decoding import BadImageError
 
 COUNTS: Final = {"train": 2, "validation": 1, "test": 1}
 EACH: Final = sum(COUNTS.values())
@@ -79,7 +78,7 @@ def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def honest_pictures() -> dict[str, bytes]:
+def honest_images() -> dict[str, bytes]:
     """One small picture of every kind that people have, by a name for it."""
     draw = np.random.default_rng(0)
     small = draw.integers(0, 256, (5, 6, 3), np.uint8)
@@ -144,9 +143,9 @@ def _resized_header(data: bytes, old: bytes, new: bytes) -> bytes:
     return data.replace(old, new, 1)
 
 
-def extreme_pictures() -> dict[str, bytes]:
+def extreme_images() -> dict[str, bytes]:
     """Files at the edges of what a format allows, by a name for each."""
-    honest = honest_pictures()
+    honest = honest_images()
     dot = Image.new("RGB", (1, 1), (200, 10, 10))
     jpeg, gif, bmp = honest["JPEG"], honest["GIF"], honest["BMP"]
     size = struct.pack(">HH", 25, 30)
@@ -220,11 +219,11 @@ def _damaged(data: bytes, dice: random.Random) -> bytes:
     return bytes(changed)
 
 
-def picture_cases(count: int, dice: random.Random) -> Iterator[tuple[str, bytes]]:
+def image_cases(count: int, dice: random.Random) -> Iterator[tuple[str, bytes]]:
     """Name and content of bad pictures: the extreme ones, then damaged honest ones."""
-    extremes = extreme_pictures()
+    extremes = extreme_images()
     yield from extremes.items()
-    honest = honest_pictures()
+    honest = honest_images()
     yield from honest.items()
     for case in range(count - len(extremes) - len(honest)):
         name, data = dice.choice(list(honest.items()))
@@ -233,11 +232,11 @@ def picture_cases(count: int, dice: random.Random) -> Iterator[tuple[str, bytes]
         yield f"case {case}: damaged {name}", data
 
 
-def try_picture(data: bytes, tally: Tally, name: str) -> None:
+def try_image(data: bytes, tally: Tally, name: str) -> None:
     """Decode one picture by itself."""
     try:
         pixels = decoding.to_array(data, 16)
-    except BadPictureError as error:
+    except BadImageError as error:
         if str(error).strip():
             tally.refused += 1
         else:
@@ -283,7 +282,7 @@ _LAYOUTS: Final[list[Callable[[str, int], str]]] = [
     lambda kind, number: f"a b/{kind}/%2e%2e%2f{number}.jpg",
     lambda kind, number: f"{kind}/.{number}./x{number}.JPEG",
 ]
-# Names that a member must not have, or that have come to grief elsewhere.
+# Names that a member must not have, or that failed elsewhere.
 _TRICKS: Final = (
     "../cat.99.jpg", "train/../../cat.99.jpg", "/tmp/cat.99.jpg", "C:\\cat.99.jpg", "c:cat.99.jpg",
     "cat\\..\\..\\cat.99.jpg", "cat\n.99.jpg", "cat\r.99.jpg", "cat.\x1b[31m99.jpg",
@@ -291,7 +290,7 @@ _TRICKS: Final = (
     "./cat.99.jpg", "cat//99.jpg", "", "/", "cat/", "cat.99.jpg/", "~/cat.99.jpg",
     "$(touch x)/cat.99.jpg", "-rf/cat.99.jpg",
     "cat/\u202egpj.99.jpg", "cat/" + "d/" * 500 + "99.jpg", "cat/" + "x" * 5000 + ".jpg",
-    "train.zip", "manifest.json", "cat/manifest.json", "con/cat.99.jpg", "cat/99.jpg:stream",
+    "train.zip", "seal.json", "cat/seal.json", "con/cat.99.jpg", "cat/99.jpg:stream",
 )  # fmt: skip
 
 
@@ -379,9 +378,8 @@ def try_archive(data: bytes, tally: Tally, name: str, folder: Path) -> None:
     source.write_bytes(data)
     watch.inside = str(cache)
     try:
-        catalogue = find_pictures(source, cache=cache)
-        subset = splitting.make_subset(catalogue, per_class=COUNTS, cache=cache)
-        pets = loading.decode(subset, 8, cache=cache)
+        subset = make_subset(find_images(source, cache=cache), per_class=COUNTS, cache=cache)
+        pets = decode(subset, 8, cache=cache)
     except DatasetError as error:
         what = "" if str(error).strip() else "refused without a reason"
         tally.refused += not what
@@ -411,9 +409,8 @@ def try_subset(bad: list[tuple[str, bytes]], tally: Tally, folder: Path) -> None
     try_folder = Tally()
     watch.inside = str(cache)
     try:
-        catalogue = find_pictures(source, cache=cache)
-        subset = splitting.make_subset(catalogue, per_class=COUNTS, cache=cache)
-        loading.decode(subset, 8, cache=cache)
+        subset = make_subset(find_images(source, cache=cache), per_class=COUNTS, cache=cache)
+        decode(subset, 8, cache=cache)
         if all(one.reason.strip() for one in subset.rejected):
             try_folder.used += 1
         else:
@@ -474,19 +471,19 @@ watch = Watch()
 def fuzz(cases: int, seed: int = 0) -> tuple[dict[str, Tally], float]:
     """Try pictures and archives; tallies by kind, and the peak of memory in bytes."""
     dice = random.Random(seed)
-    tallies = {"pictures": Tally(), "pictures in a subset": Tally(), "archives": Tally()}
+    tallies = {"images": Tally(), "images in a subset": Tally(), "archives": Tally()}
     sys.addaudithook(watch)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         bad: list[tuple[str, bytes]] = []
-        for name, data in picture_cases(cases // 2, dice):
+        for name, data in image_cases(cases // 2, dice):
             watch.inside = str(folder / "nothing")
             with decoding.quiet_pillow():
-                try_picture(data, tallies["pictures"], name)
+                try_image(data, tallies["images"], name)
             watch.inside = ""
             bad.append((name, data))
             if len(bad) == 50:
-                try_subset(bad, tallies["pictures in a subset"], folder)
+                try_subset(bad, tallies["images in a subset"], folder)
                 bad.clear()
         for name, data in archive_cases(cases - cases // 2, dice):
             try_archive(data, tallies["archives"], name, folder)

@@ -1,7 +1,7 @@
 """Kill the course's work at random moments, run it again, and compare with an undisturbed run.
 
 Each case starts some work in a process of its own with an empty cache, sends it SIGKILL at a moment
-drawn over the time that an undisturbed run took, and runs it again. What is then on disk must
+sampled over the time that an undisturbed run took, and runs it again. What is then on disk must
 be, file by file and byte for byte, what the undisturbed run left. One case in three is killed a
 second time on its way.
 
@@ -30,6 +30,7 @@ from typing import IO, Final
 import nbformat
 import numpy as np
 
+from cvlab.cache import record_of
 from tests.small_project import PROJECT, environment, lay_out, timeless, write
 
 # Everything slow is imported and built before the work begins, so that kills fall on the work.
@@ -81,12 +82,11 @@ class Work:
     prepared: "Work | None" = None
 
 
-_PICTURES: Final = """
+_IMAGES: Final = """
 import io, zipfile
 import numpy as np
 from PIL import Image
-from cvlab.data import loading as datasets, splitting as subsets
-from cvlab.data.listing import find_pictures
+from cvlab.data import decode, find_images, make_subset
 counts = {"train": 75, "validation": 37, "test": 38}
 def archive(cache):
     path = os.path.join(os.path.dirname(cache), "photos.zip")
@@ -105,23 +105,23 @@ def archive(cache):
 
 SUBSET: Final = Work(
     "subset creation",
-    _PICTURES,
-    "    subsets.make_subset(find_pictures(archive(cache)), per_class=counts, cache=cache)",
+    _IMAGES,
+    "    make_subset(find_images(archive(cache)), per_class=counts, cache=cache)",
     0.25,
 )
 DECODING: Final = Work(
     "decoding",
-    _PICTURES,
-    SUBSET.work.replace("subsets.make_subset", "subset = subsets.make_subset")
-    + "\n    datasets.decode(subset, 96, cache=cache)",
+    _IMAGES,
+    SUBSET.work.replace("make_subset", "subset = make_subset")
+    + "\n    decode(subset, 96, cache=cache)",
     0.2,
     prepared=SUBSET,
 )
 DRAWING: Final = Work(
     "drawing, subset and decoding",
-    "from cvlab.data import loading as datasets",
+    "from cvlab.data import load_images",
     '    counts = {"train": 20, "validation": 10, "test": 10}\n'
-    '    datasets.load_pets("toypets", image_size=48, per_class=counts, cache=cache)',
+    '    load_images("toypets", image_size=48, per_class=counts, cache=cache)',
     0.15,
 )
 FEATURES: Final = Work(
@@ -195,12 +195,20 @@ class Tally:
 
 
 def state(folder: Path) -> dict[str, str]:
-    """Digest of every file in a folder, locks aside."""
+    """Digest of every file in a folder, locks aside, and of a seal what it says beside times."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): hashlib.sha256(_without_times(path)).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix != ".lock"
     }
+
+
+def _without_times(path: Path) -> bytes:
+    """The content of a file; of a seal its record if it fits the folder, and the files it names."""
+    if path.name != "seal.json":
+        return path.read_bytes()
+    files = json.loads(path.read_bytes())["files"]
+    return json.dumps([record_of(path.parent), {name: files[name][0] for name in files}]).encode()
 
 
 def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
@@ -321,9 +329,9 @@ def project(folder: Path) -> Path:
     """A folder with two small notebooks."""
     lay_out(folder)
     load = (
-        "from cvlab.data import loading as datasets\n"
+        "from cvlab.data import load_images\n"
         "counts = {'train': 6, 'validation': 3, 'test': 3}\n"
-        "pets = datasets.load_pets('toypets', image_size=32, per_class=counts)\n"
+        "pets = load_images('toypets', image_size=32, per_class=counts)\n"
         "print(int(pets.train.images.astype(int).sum()))"
     )
     for name, code in (("01_a", "print(6 * 7)"), ("04_b", load)):

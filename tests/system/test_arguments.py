@@ -20,7 +20,7 @@ from cvlab import models, plots, profiles, transfer
 from cvlab.cache import DatasetError, download
 from cvlab.course import claims, exercises, quiz, recorded
 from cvlab.data import archives, decoding, listing, loading, locating, splitting
-from cvlab.data.decoding import BadPictureError
+from cvlab.data.decoding import BadImageError
 from cvlab.drawing import toypets
 from cvlab.evaluation import explain, measure
 from cvlab.models import bases, classics, cost, graph
@@ -118,30 +118,32 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         lambda: baseline.keep_baseline(on.net, {"loss": [1.0]}, SMALL, profiles.get("quick")),
         ("history", "loss", "validation_data"),
     ),
-    # pictures
-    (loading.load_pets, lambda: loading.load_pets(NOWHERE, image_size=32), ("place.zip",)),
-    (loading.load_pets, lambda: loading.load_pets(image_size=0), ("image_size", "0")),
+    # images
+    (loading.load_pets, lambda: loading.load_pets("quick"), ("'quick'", "profiles.get")),  # type: ignore[arg-type]
+    (loading.load_pets, lambda: loading.load_pets(NOWHERE), ("place.zip", "load_images(path")),  # type: ignore[arg-type]
+    (loading.load_images, lambda: loading.load_images(NOWHERE, image_size=32), ("place.zip",)),
+    (loading.load_images, lambda: loading.load_images(image_size=0), ("image_size", "0")),
     (
-        loading.load_pets,
-        lambda: loading.load_pets("toypets", image_size="64"),  # type: ignore[arg-type]
+        loading.load_images,
+        lambda: loading.load_images("toypets", image_size="64"),  # type: ignore[arg-type]
         ("image_size", "'64'"),
     ),
     (
-        loading.load_pets,
-        lambda: loading.load_pets("toypets", image_size=64, per_class={"train": 1}),
+        loading.load_images,
+        lambda: loading.load_images("toypets", image_size=64, per_class={"train": 1}),
         ("per_class", "train", "validation"),
     ),
     (
-        loading.load_pets,
-        lambda: loading.load_pets("toypets", image_size=64, seed=-1),
+        loading.load_images,
+        lambda: loading.load_images("toypets", image_size=64, seed=-1),
         ("seed", "-1"),
     ),
-    (loading.load_pets, lambda: loading.load_pets(5, image_size=9), ("5", "path")),  # type: ignore[arg-type]
+    (loading.load_images, lambda: loading.load_images(5, image_size=9), ("5", "path")),  # type: ignore[arg-type]
     (locating.locate, lambda: locating.locate("microsoft", image_size=-1), ("image_size", "-1")),
-    (splitting.make_subset, lambda: splitting.make_subset("x.zip"), ("x.zip", "find_pictures")),  # type: ignore[arg-type]
+    (splitting.make_subset, lambda: splitting.make_subset("x.zip"), ("x.zip", "find_images")),  # type: ignore[arg-type]
     (loading.decode, lambda: loading.decode("x", 32), ("subset", "make_subset")),  # type: ignore[arg-type]
-    (listing.find_pictures, lambda: listing.find_pictures(NOWHERE), ("place.zip", "path")),
-    (listing.find_pictures, lambda: listing.find_pictures(None), ("None", "path")),  # type: ignore[arg-type]
+    (listing.find_images, lambda: listing.find_images(NOWHERE), ("place.zip", "path")),
+    (listing.find_images, lambda: listing.find_images(None), ("None", "path")),  # type: ignore[arg-type]
     (archives.open_archive, lambda: archives.open_archive(NOWHERE), ("place.zip",)),
     (decoding.to_array, lambda: decoding.to_array(b"x", 8), ("b'x'", "format")),
     (toypets.draw, lambda: toypets.draw("horse", 0), ("horse", "cat")),
@@ -283,7 +285,7 @@ def test_wrong_arguments_are_named(
     with pytest.raises(Exception) as caught:
         call()
     message = str(caught.value)
-    ours = DatasetError | BadPictureError
+    ours = DatasetError | BadImageError
     assert isinstance(caught.value, ValueError | TypeError | OSError | ours)
     assert [word for word in words if word not in message] == [], message
     made = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]

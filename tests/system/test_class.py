@@ -18,16 +18,16 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's /proc/self/smaps")
 def test_kernels_on_one_cache_hold_one_copy(tmp_path: Path) -> None:
-    pictures, cache = tmp_path / "pictures", tmp_path / "cache"
+    images, cache = tmp_path / "images", tmp_path / "cache"
     random = np.random.default_rng(0)
     for kind in ("cat", "dog"):
-        (pictures / kind).mkdir(parents=True)
+        (images / kind).mkdir(parents=True)
         for number in range(50):
             levels = random.integers(0, 256, (16, 16, 3), np.uint8)
-            Image.fromarray(levels).save(pictures / kind / f"{kind}.{number}.png")
+            Image.fromarray(levels).save(images / kind / f"{kind}.{number}.png")
     cache.mkdir()
-    classroom.kernels(1, str(cache), "arrays", pictures)  # decodes them
-    found = classroom.kernels(3, str(cache), "arrays", pictures)
+    classroom.kernels(1, str(cache), "arrays", images)  # decodes them
+    found = classroom.kernels(3, str(cache), "arrays", images)
     bytes_of_arrays = 100 * 512 * 512 * 3
     for one in found:
         assert one["Rss"] == pytest.approx(bytes_of_arrays, rel=0.01)

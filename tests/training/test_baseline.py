@@ -28,7 +28,7 @@ TINY = replace(
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory: pytest.TempPathFactory) -> loading.Pets:
     cache = tmp_path_factory.mktemp("cache")
-    return loading.load_pets(
+    return loading.load_images(
         "toypets", image_size=64, per_class=TINY.per_class, seed=3, cache=cache
     )
 
