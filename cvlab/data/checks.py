@@ -27,13 +27,21 @@ def checked_per_class(per_class: Mapping[str, int] | None) -> dict[str, int]:
 
 
 def check_seed(seed: int | None) -> None:
-    """Raise DatasetError if `seed` is neither None nor a whole number, 0 or more."""
+    """Check the seed of a split.
+
+    Raises:
+        DatasetError: If it is neither None nor a whole number, 0 or more.
+    """
     if seed is not None and (not isinstance(seed, int) or seed < 0):
         raise DatasetError(f"seed is {seed!r}. Pass None or a whole number, 0 or more.")
 
 
 def check_image_size(image_size: int) -> None:
-    """Raise DatasetError if `image_size` is not a whole number of pixels from 1 to 4,096."""
+    """Check the height and width of images.
+
+    Raises:
+        DatasetError: If it is not a whole number of pixels from 1 to 4,096.
+    """
     if not isinstance(image_size, int) or not 0 < image_size <= 4096:
         raise DatasetError(
             f"image_size is {image_size!r}. Pass the height and width of the images in pixels, "

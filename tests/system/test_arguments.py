@@ -94,8 +94,8 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (claims.check, lambda: claims.check("05", "quick", {}), ("05", "not measured")),
     (claims.check, lambda: claims.check("99", "quick", {}), ("'99'", "05")),
     (recorded.load, lambda: recorded.load("fast"), ("fast", "quick")),
-    (results.load, lambda: results.load(NOWHERE), (str(NOWHERE), "make lectures")),
-    (results.record, lambda: results.record(NOWHERE), (str(NOWHERE), "make lectures")),
+    (results.load, lambda: results.load(NOWHERE), (str(NOWHERE), "cvlab lectures")),
+    (results.record, lambda: results.record(NOWHERE), (str(NOWHERE), "cvlab lectures")),
     (execution.execute, lambda: execution.execute(NOWHERE, NOWHERE, "quick"), (str(NOWHERE),)),
     (execution.execute, lambda: execution.execute(NOWHERE, NOWHERE, "fast"), ("fast", "quick")),
     (execution.refresh, lambda: execution.refresh(NOWHERE), (str(NOWHERE),)),
@@ -259,7 +259,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     ),
     # figures
     (plots.photos, lambda: plots.photos([]), ("(0,)", "(N, H, W, 3)")),
-    (plots.photos, lambda: plots.photos(IMAGES, ["a"]), ("1 titles", "4 pictures")),
+    (plots.photos, lambda: plots.photos(IMAGES, ["a"]), ("1 titles", "4 images")),
     (plots.photos, lambda: plots.photos(IMAGES, columns=0), ("columns", "0")),
     (plots.training_curves, lambda: plots.training_curves({}), ("val_loss", "validation_data")),
     (plots.accuracies, lambda: plots.accuracies({}), ("empty", "interval")),
@@ -293,7 +293,16 @@ def test_wrong_arguments_are_named(
 
 
 # Their errors come up through another function, whose test provokes them.
-INDIRECT = {"answers", "check_built", "checked_per_class", "facts", "of_network", "wiring"}
+INDIRECT = {
+    "answers",
+    "check_built",
+    "check_image_size",
+    "check_seed",
+    "checked_per_class",
+    "facts",
+    "of_network",
+    "wiring",
+}
 
 
 def of_the_teaching_rooms() -> Iterator[ast.FunctionDef | ast.ClassDef]:

@@ -1,0 +1,61 @@
+"""Every figure of the course, in one style.
+
+Each function returns a `Figure` that is displayed when it is the last line of a cell, with a text
+for screen readers. The figures are opaque and light, so they read the same on a light and a dark
+page. Series differ by line style, marker or label as well as by color.
+"""
+
+import matplotlib as mpl
+from matplotlib.ticker import PercentFormatter
+
+from cvlab.plots.charts import accuracies, lines, training_curves
+from cvlab.plots.diagrams import cubes, diagram, truth_table
+from cvlab.plots.images import feature_maps, matrices, photos
+from cvlab.plots.style import (
+    BLUE,
+    CARD,
+    CYCLE,
+    DASHES,
+    DPI,
+    GREEN,
+    INK,
+    MARKERS,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    Figure,
+    figure,
+    style,
+)
+
+__all__ = [
+    "BLUE",
+    "CARD",
+    "CYCLE",
+    "DASHES",
+    "DPI",
+    "GREEN",
+    "INK",
+    "MARKERS",
+    "MUTED",
+    "ORANGE",
+    "PURPLE",
+    "RED",
+    "SKY",
+    "Figure",
+    "PercentFormatter",
+    "accuracies",
+    "cubes",
+    "diagram",
+    "feature_maps",
+    "figure",
+    "lines",
+    "matrices",
+    "mpl",
+    "photos",
+    "style",
+    "training_curves",
+    "truth_table",
+]

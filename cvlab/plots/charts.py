@@ -1,0 +1,128 @@
+"""Figures with axes: training curves, accuracies with intervals, lines."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from cvlab.evaluation.measure import Interval
+from cvlab.plots.style import BLUE, CYCLE, DASHES, MARKERS, MUTED, ORANGE, Figure, figure, style
+
+
+@style()
+def training_curves(
+    history: Mapping[str, Sequence[float]],
+    *,
+    overfits_at: int | None = None,
+    title: str = "",
+) -> Figure:
+    """Plot accuracy and loss against the epoch, training dashed with dots, validation solid.
+
+    Args:
+        history: `History.history`: `accuracy`, `loss`, and both with the prefix `val_`.
+        overfits_at: Epoch (from 1) to mark as the one where overfitting begins.
+        title: Figure title.
+
+    Raises:
+        ValueError: If one of the four curves is missing.
+    """
+    curves = ["loss", "val_loss", "accuracy", "val_accuracy"]
+    if missing := [name for name in curves if not len(history.get(name, ()))]:
+        raise ValueError(
+            f"history lacks {', '.join(missing)}: pass fit(..., validation_data=...).history of a "
+            "model that was compiled with metrics=['accuracy']"
+        )
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    last = f"{history['val_accuracy'][-1]:.0%}"
+    alt = f"Training and validation curves over {len(epochs)} epochs, validation ending at {last}"
+    fig, axes = figure(1, 2, alt=f"{title}. {alt}" if title else alt)
+    for ax, key, label in zip(axes[0], ("accuracy", "loss"), ("Accuracy", "Loss"), strict=True):
+        ax.plot(epochs, history[key], ls="--", marker="o", color=ORANGE, label="training")
+        ax.plot(epochs, history["val_" + key], ls="-", color=BLUE, label="validation")
+        if overfits_at is not None:
+            ax.axvline(overfits_at, color=MUTED, ls=":", label=f"overfits from epoch {overfits_at}")
+        ax.set(xlabel="epoch", ylabel=label)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes[0, 1].set_ylim(bottom=0)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    fig.suptitle(title, x=0.01, ha="left")
+    return fig
+
+
+@style()
+def accuracies(
+    measured: Mapping[str, Interval],
+    *,
+    lecture: Mapping[str, float] | None = None,
+    chance: float | None = 0.5,
+    xlabel: str = "test accuracy",
+) -> Figure:
+    """Plot measured accuracies with their intervals, one row each, and the lecture's figures.
+
+    Args:
+        measured: Interval by label, drawn from top to bottom; shares from 0 to 1.
+        lecture: The lecture's figure for some of the labels, as shares.
+        chance: Accuracy at chance level, drawn as a line; None for no line.
+        xlabel: Label of the axis.
+
+    Raises:
+        ValueError: If there is nothing to draw, or a row is not an interval.
+    """
+    bare = [label for label, interval in measured.items() if not isinstance(interval, Interval)]
+    if bare or not measured:
+        what = f"{bare[0]!r} is {measured[bare[0]]!r}" if bare else "measured is empty"
+        raise ValueError(
+            f"{what}: every row is an interval, from measure.accuracy() or measure.mean_interval()"
+        )
+    alt = "; ".join(f"{label}: {interval.percent()}" for label, interval in measured.items())
+    fig, axes = figure(height=1.1 + 0.42 * len(measured), alt=f"{xlabel}. {alt}")
+    ax: Axes = axes[0, 0]
+    for row, (label, interval) in enumerate(measured.items()):
+        bars = [[interval.value - interval.low], [interval.high - interval.value]]
+        ax.errorbar(interval.value, row, xerr=bars, fmt="o", color=BLUE, capsize=4)
+        if lecture and label in lecture:
+            ax.plot(lecture[label], row, marker="D", mfc="none", ls="none", color=ORANGE, ms=8)
+    ax.plot([], [], marker="o", ls="none", color=BLUE, label="measured, 95 % interval")
+    if lecture:
+        ax.plot([], [], marker="D", mfc="none", ls="none", color=ORANGE, label="lecture")
+    if chance is not None:
+        ax.axvline(chance, color=MUTED, ls=":", label="guessing")
+    ax.set_yticks(range(len(measured)), list(measured))
+    ax.set_ylim(len(measured) - 0.4, -0.6)
+    # A single narrow interval must not fill the whole width like a large difference.
+    left, right = ax.get_xlim()
+    room = max(0.0, 0.2 - (right - left)) / 2
+    beyond = max(0.0, right + room - max(1.0, right))  # nothing lies beyond 100 %
+    ax.set_xlim(left - room - beyond, right + room - beyond)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_xlabel(xlabel)
+    fig.legend(loc="outside lower center", ncols=3)
+    return fig
+
+
+def lines(ax: Axes, x: Sequence[float], series: Mapping[str, Sequence[float | Interval]]) -> None:
+    """Draw one line per series; lines differ by color, dash and marker.
+
+    Args:
+        ax: Where to draw; the caller sets labels and scales.
+        x: Positions that the series share.
+        series: Values by label, one for each position. An `Interval` gets its bounds as a bar.
+    """
+    for number, (label, values) in enumerate(series.items()):
+        look: dict[str, Any] = {
+            "color": CYCLE[number % len(CYCLE)],
+            "ls": DASHES[number % len(DASHES)],
+            "marker": MARKERS[number % len(MARKERS)] if len(x) <= 40 else "",
+            "label": label,
+        }
+        middle = [v.value if isinstance(v, Interval) else v for v in values]
+        if any(isinstance(v, Interval) for v in values):
+            ends = [(v.low, v.high) if isinstance(v, Interval) else (v, v) for v in values]
+            low, high = np.asarray(ends).T
+            ax.errorbar(x, middle, yerr=[middle - low, high - middle], capsize=3, **look)
+        else:
+            ax.plot(x, middle, **look)

@@ -1,0 +1,190 @@
+"""Figures made of boxes: tables of words, stacks of cells, networks as boxes and arrows."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+from numpy.typing import NDArray
+
+from cvlab.plots.style import (
+    BLUE,
+    CARD,
+    INK,
+    MUTED,
+    Figure,
+    figure,
+    style,
+)
+
+
+@style()
+def truth_table(
+    cells: Mapping[str, Mapping[str, str]],
+    *,
+    marked: Sequence[str] = (),
+    alt: str,
+) -> Figure:
+    """Draw words in a grid: one row per case, one column per question, some words white on blue.
+
+    Args:
+        cells: Words by column, by row.
+        marked: Words to highlight.
+        alt: See `figure`; the words themselves are added to it.
+
+    Raises:
+        ValueError: If there are no rows, or they do not all have the same columns.
+    """
+    columns = list(next(iter(cells.values()), {}))
+    if not columns or any(list(row) != columns for row in cells.values()):
+        raise ValueError(
+            "truth_table() needs at least one row, and the same columns in the same order in all: "
+            f"got {[list(row) for row in cells.values()]}"
+        )
+    words = "; ".join(
+        f"{case} – {', '.join(f'{question}: {word}' for question, word in row.items())}"
+        for case, row in cells.items()
+    )
+    fig, axes = figure(height=0.4 + 0.36 * len(cells), alt=f"{alt}. {words}")
+    ax: Axes = axes[0, 0]
+    for row, answers in enumerate(cells.values()):
+        for column, word in enumerate(answers.values()):
+            face, ink = (BLUE, CARD) if word in marked else ("white", INK)
+            x, y = [column, column + 1, column + 1, column], [row, row, row + 1, row + 1]
+            ax.fill(x, y, facecolor=face, edgecolor=MUTED, lw=0.8, clip_on=False)
+            ax.text(column + 0.5, row + 0.5, word, ha="center", va="center", fontsize=9, color=ink)
+    ax.set(xlim=(0, len(columns)), ylim=(len(cells), 0))
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    ax.set_yticks(np.arange(len(cells)) + 0.5, list(cells))
+    ax.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    return fig
+
+
+def cubes(
+    chosen: Mapping[str, NDArray[np.bool_]], *, axes: tuple[str, str, str], alt: str
+) -> Figure:
+    """Draw boxes of cells, seen from the front, above and the right, with some cells dark.
+
+    Args:
+        chosen: By title, which cells are dark; booleans of shape (deep, wide, high). Cell
+            (0, -1, -1) is the corner nearest to the viewer.
+        axes: Names of the axes: along the width, into the depth, up the height.
+        alt: See `figure`.
+    """
+    fig, panels = figure(1, len(chosen), width=max(1.9 * len(chosen), 2.8), height=2, alt=alt)
+    # One cell to the right, upward and into the depth, on the page.
+    right, up, inward = np.array([[1.0, 0.0], [0.0, 1.0], [0.45, 0.4]])
+    for ax, (title, cells) in zip(panels[0], chosen.items(), strict=True):
+        deep, wide, high = cells.shape
+        # Corner, edges and darkness of each face: front, top, right.
+        faces = [(c * right + h * up, right, up, cells[0, c, h]) for c, h in np.ndindex(wide, high)]
+        faces += [
+            (c * right + high * up + n * inward, right, inward, cells[n, c, -1])
+            for n, c in np.ndindex(deep, wide)
+        ]
+        faces += [
+            (wide * right + h * up + n * inward, inward, up, cells[n, -1, h])
+            for n, h in np.ndindex(deep, high)
+        ]
+        for corner, one, other, dark in faces:
+            outline = np.array([corner, corner + one, corner + one + other, corner + other])
+            ax.fill(*outline.T, facecolor=BLUE if dark else "white", edgecolor=MUTED, lw=0.8)
+        ax.set_title(title, loc="center")
+        ax.text(wide / 2, -0.3, axes[0], ha="center", va="top", fontsize=8)
+        ax.text(-0.3, high / 2, axes[2], ha="right", va="center", rotation=90, fontsize=8)
+        middle = wide * right + deep / 2 * inward + [0.25, -0.25]
+        ax.text(*middle, axes[1], rotation=42, ha="left", va="center", fontsize=8)
+        ax.set_axis_off()
+        ax.set_aspect("equal")
+    return fig
+
+
+def diagram(
+    ax: Axes,
+    boxes: Mapping[str, str],
+    arrows: Sequence[tuple[str, str]],
+    *,
+    filled: Collection[str] = (),
+) -> tuple[float, int]:
+    """Draw boxes from top to bottom, each below its inputs, and the arrows between them.
+
+    Args:
+        ax: Where to draw; its limits are set to fit the boxes.
+        boxes: Text by name, in an order in which each box comes after its inputs.
+        arrows: Pairs of names, from and to.
+        filled: Names of the boxes to fill.
+
+    Returns:
+        How many boxes wide and high the drawing is, for the size of the figure: a box of 1.6 x 0.6
+        inches holds two lines of text.
+
+    Raises:
+        ValueError: If an arrow starts or ends at a box that does not exist, or leads upward in
+            `boxes`.
+    """
+    x, row, paths = _layout(boxes, arrows)
+    half = 0.28  # of a box's height; rows are one apart
+    look = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "snap": False}
+    for path in paths:
+        corners = [(x[name], side - row[name]) for name in path for side in (half, -half)]
+        *rest, tail, tip = corners[1:-1]
+        ax.plot(*zip(*rest, tail, strict=True), color=MUTED, lw=1, snap=False)
+        ax.annotate("", tip, tail, arrowprops=look)
+    for name, text in boxes.items():
+        box = FancyBboxPatch(
+            (x[name] - 0.45, -row[name] - half),
+            0.9,
+            2 * half,
+            boxstyle="round,pad=0,rounding_size=0.08",
+            facecolor="#cfe3f1" if name in filled else "white",
+            edgecolor=MUTED,
+        )
+        ax.add_patch(box)
+        ax.text(x[name], -row[name], text, ha="center", va="center", fontsize=8)
+    left, right, lowest = min(x.values()), max(x.values()), max(row.values())
+    ax.set(xlim=(left - 0.55, right + 0.55), ylim=(-lowest - 0.45, 0.45))
+    ax.set_axis_off()
+    return right - left + 1.1, lowest + 1
+
+
+def _layout(
+    boxes: Mapping[str, str], arrows: Sequence[tuple[str, str]]
+) -> tuple[dict[str, float], dict[str, int], list[list[str]]]:
+    """Place boxes and arrows: horizontal position and row by name, and the names on each arrow."""
+    names = list(boxes)
+    for start, end in arrows:
+        if start not in boxes or end not in names[names.index(start) + 1 :]:
+            raise ValueError(
+                f"no box {start!r} with a box {end!r} after it: list the boxes in the order in "
+                "which the arrows lead"
+            )
+    row: dict[str, int] = {}
+    for name in boxes:
+        row[name] = 1 + max((row[start] for start, end in arrows if end == name), default=-1)
+    # An arrow over several rows gets a place in each of them, so that it runs beside the boxes.
+    paths, above = [], {name: list[str]() for name in boxes}
+    for start, end in dict.fromkeys(arrows):
+        between = {f"{start}>{end}>{k}": k for k in range(row[start] + 1, row[end])}
+        row.update(between)
+        paths.append([start, *between, end])
+        for upper, lower in pairwise(paths[-1]):
+            above.setdefault(lower, []).append(upper)
+    x: dict[str, float] = {}
+    for level in range(max(row.values()) + 1):
+        # Each name belongs below the mean of its inputs; in that order, side by side, at least one
+        # apart, and centered on these means.
+        means = {
+            name: float(np.mean([x[upper] for upper in inputs] or [0]))
+            for name, inputs in above.items()
+            if row[name] == level
+        }
+        places = sorted(means, key=lambda name: means[name])
+        at = np.array([means[name] for name in places])
+        for k in range(1, len(at)):
+            at[k] = max(at[k], at[k - 1] + 1)
+        at += np.mean(list(means.values())) - at.mean()
+        x.update(zip(places, at.tolist(), strict=True))
+    return x, row, paths
