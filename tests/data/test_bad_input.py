@@ -27,6 +27,7 @@ from tests.small_photos import encode, zip_of
 TINY = {"train": 2, "validation": 1, "test": 1}
 
 
+@pytest.mark.knocks
 def test_some_hundred_cases_in_a_process_of_their_own(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "tests.knocks.fuzz", "--cases=500", "--seed=11", "--json"],

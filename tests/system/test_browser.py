@@ -29,6 +29,7 @@ from cvlab.publish.outcomes import Record
 from cvlab.publish.student import student_copy
 
 LECTURES = Path(__file__).parents[2] / "lectures"
+pytestmark = pytest.mark.knocks
 PHONE, DESK = (375, 812), (1280, 800)
 
 

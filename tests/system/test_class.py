@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's /proc/self/smaps")
+@pytest.mark.knocks
 def test_kernels_on_one_cache_hold_one_copy(tmp_path: Path) -> None:
     images, cache = tmp_path / "images", tmp_path / "cache"
     random = np.random.default_rng(0)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.knocks
 TESTS = Path(__file__).parents[1]
 
 

@@ -18,6 +18,7 @@ from tests.knocks import disk as knocks_disk
 from tests.knocks import kill as knocks_kill
 from tests.knocks.kill import DECODING, DRAWING, FEATURES, SUBSET, TRAINING, Work
 
+pytestmark = pytest.mark.knocks
 KILLS = 2
 
 

@@ -335,6 +335,7 @@ def result(process: subprocess.Popen[str]) -> tuple[int, str]:
     return int(passes), digest
 
 
+@pytest.mark.knocks
 def test_killed_process_and_two_at_once(tmp_path: Path, passes: list[int]) -> None:
     """A process is killed in the middle; then two want the same at once, and one works."""
     expected = views_of_a_small_network(tmp_path / "undisturbed")
