@@ -1,5 +1,6 @@
 """`python -m cvlab`: what runs, what runs again, what is said, and the Makefile around it."""
 
+import importlib.util
 import os
 import re
 import signal
@@ -139,6 +140,8 @@ def test_a_stopped_run_leaves_nothing_half_finished_and_resumes(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # A shell that runs the tests in the background has them ignore Ctrl-C, children included.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     started, done = project / "lectures/started", project / "build/quick/01_a.ipynb"
     deadline = time.monotonic() + 60
@@ -169,10 +172,20 @@ def test_the_settings_of_a_run_reach_its_notebooks(project: Path) -> None:
     share = max(1, len(os.sched_getaffinity(0)) // 2)
     cvlab(project, "lectures", "01", "-j2", KERAS_BACKEND="tensorflow")
     assert printed(executed) == f"tensorflow|{share}|1|{build / 'cache'}"
-    cvlab(project, "lectures", "01", "-j1", KERAS_BACKEND="torch", TF_ENABLE_ONEDNN_OPTS="0")
-    assert printed(executed) == f"torch|None|0|{build / 'cache'}", "it ran before, on another"
-    cvlab(project, "lectures", "01", "-j1", "--backend=jax", CVLAB_CACHE="elsewhere")
-    assert printed(executed) == f"jax|None|1|{project / 'elsewhere'}"
+    other = {"TF_ENABLE_ONEDNN_OPTS": "0", "CVLAB_CACHE": "elsewhere"}
+    cvlab(project, "lectures", "01", "-j1", "--base=VGG16", **other)
+    assert printed(executed) == f"tensorflow|None|0|{project / 'elsewhere'}", "it ran before"
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_backend_that_is_not_installed_is_refused_at_once(project: Path, backend: str) -> None:
+    if importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is installed")
+    write(project / "lectures/01_a.ipynb", "print(1)")
+    refused = cvlab(project, "lectures", f"--backend={backend}")
+    assert refused.returncode == 1
+    assert f"pip install -e '.[{backend}]'" in refused.stderr
+    assert not (project / "build/quick/01_a.ipynb").exists()
 
 
 def test_notebooks_are_compared_with_their_committed_outputs(project: Path) -> None:
