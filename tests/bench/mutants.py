@@ -1,14 +1,15 @@
 """Do the tests notice a small mistake? Change one token of the package at a time and run its tests.
 
-    python -m tests.bench.mutants --count 200 --seed 0 [--room data] [--module splitting]
+    python -m tests.bench.mutants --count 200 --seed 0 [--room data] [--module splitting] [--own]
 
 Each mutant is one random change in a teaching room: a comparison, an operator, a constant, a
 condition, a return value, or the order of two arguments. Its tests are those of its module
 (`cvlab/ROOM/module.py`: `tests/ROOM/test_module.py`), then those of every other test file that
 imports the module. The first test that fails kills the mutant, and so does a run that takes far
 longer than without the change. A survivor either changes nothing that matters or shows a gap in
-the tests. Mutants are made in a copy of the project. Verdicts are kept in `build/mutants.json`, so
-a run that was stopped resumes.
+the tests. `--own` runs the module's own tests only, which is quick but leaves more survivors.
+Mutants are made in a copy of the project. Verdicts are kept in `build/mutants.json` (with `--own`:
+`build/mutants-own.json`), so a run that was stopped resumes.
 """
 
 import argparse
@@ -31,7 +32,6 @@ from typing import Final
 
 from tests.test_rooms import FILES, PROJECT, TEACHING, imports, room_of
 
-RESULTS: Final = PROJECT / "build/mutants.json"
 _PAIRS: Final[list[tuple[type[ast.AST], type[ast.AST]]]] = [
     (ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.In, ast.NotIn),
     (ast.Is, ast.IsNot), (ast.Add, ast.Sub), (ast.Mult, ast.Div), (ast.And, ast.Or),
@@ -142,8 +142,9 @@ def main() -> None:
     files = [file for file in files if options.module in (None, Path(file).stem)]
     every = [(file, number, one) for file in files for number, one in enumerate(changes(file))]
     chosen = sorted(random.Random(options.seed).sample(every, min(options.count, len(every))))
-    survived = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.parent.mkdir(exist_ok=True)
+    results = PROJECT / "build" / ("mutants-own.json" if options.own else "mutants.json")
+    survived = json.loads(results.read_text()) if results.exists() else {}
+    results.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / PROJECT.name
         away = shutil.ignore_patterns(".git", ".venv*", "build", ".*_cache", "__pycache__")
@@ -158,7 +159,7 @@ def main() -> None:
                 mutant = ast.fix_missing_locations(Mutator(number).visit(ast.parse(FILES[file])))
                 (project / file).write_text(ast.unparse(mutant), encoding="utf-8")
                 survived[name] = all(map(passes, itertools.repeat(project), groups, limits))
-                RESULTS.write_text(json.dumps(survived, indent=1, ensure_ascii=False))
+                results.write_text(json.dumps(survived, indent=1, ensure_ascii=False))
             (project / file).write_text(FILES[file], encoding="utf-8")
     names = [f"{file}:{change}" for file, _, change in chosen]
     print(*[name for name in names if survived[name]], sep="\n")
