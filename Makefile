@@ -52,8 +52,8 @@ test: $(READY) ## unit tests, lint, types, then every notebook against its commi
 	@$(if $(filter tensorflow,$(KERAS_BACKEND)),$(MAKE) --keep-going --no-print-directory -j2 nbval lint)
 nbval: $(READY) ## every notebook against its committed outputs
 	@$(CVLAB) check
-lint: $(READY) ## what ruff and mypy say
-	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+lint: $(READY) ## what ruff, mypy and zizmor (workflows) say
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && $(VENV)/bin/zizmor --offline -q .github
 
 bench: $(READY) ## measure speed as ratios in one run (LONG=1: time to accuracy as well)
 	@$(PY) -m tests.bench.bench $(if $(LONG),--long) $(if $(ONLY),--only $(call quoted,ONLY))
