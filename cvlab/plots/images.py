@@ -7,13 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from cvlab.plots.style import (
-    CARD,
-    INK,
-    Figure,
-    figure,
-    style,
-)
+from cvlab.plots.style import CARD, INK, Figure, figure, style
 
 
 def _grid(
