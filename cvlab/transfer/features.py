@@ -156,7 +156,8 @@ def _checked(images: ArrayLike) -> NDArray[Any]:
 
 def _batch(array: NDArray[Any], start: int) -> NDArray[Any]:
     """Return `BATCH` rows from `start` on; behind the last row of the array come copies of it."""
-    return array[np.arange(start, start + BATCH).clip(max=len(array) - 1)]
+    rows: NDArray[Any] = array[np.arange(start, start + BATCH).clip(max=len(array) - 1)]
+    return rows
 
 
 def _up_to(model: keras.Model, layer: str | None) -> keras.Model:

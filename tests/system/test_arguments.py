@@ -202,6 +202,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         ("steps", "0"),
     ),
     (transfer.split, lambda: transfer.split(on.base, "x"), ("'x'", "block5")),
+    (graph.layer_named, lambda: graph.layer_named("x", on.net), ("'x'", "conv")),
     (graph.only_layers, lambda: graph.only_layers(on.doubled), ("multiply", "as a layer")),
     (freezing.freeze, lambda: freezing.freeze("base"), ("base", "layer")),
     (freezing.freeze, lambda: freezing.freeze(keras.Sequential()), ("not built", "keras.Input")),
