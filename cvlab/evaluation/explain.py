@@ -158,10 +158,7 @@ def grad_cam(
 
 
 def _grad_cam(
-    model: keras.Model,
-    images: NDArray[Any],
-    layer_name: str | None,
-    target: NDArray[Any] | None,
+    model: keras.Model, images: NDArray[Any], layer_name: str | None, target: NDArray[Any] | None
 ) -> NDArray[np.float32]:
     """Return the heatmaps of one batch."""
     found = _layers(model)

@@ -13,10 +13,7 @@ from cvlab.plots.style import BLUE, CARD, INK, MUTED, Figure, figure, style
 
 @style()
 def truth_table(
-    cells: Mapping[str, Mapping[str, str]],
-    *,
-    marked: Sequence[str] = (),
-    alt: str,
+    cells: Mapping[str, Mapping[str, str]], *, marked: Sequence[str] = (), alt: str
 ) -> Figure:
     """Draw words in a grid: one row per case, one column per question, some words white on blue.
 
