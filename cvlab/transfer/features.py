@@ -119,6 +119,7 @@ def extract_views(
     transformed = keras.layers.Lambda(
         lambda given: augment.transform(given[0], Transforms(*ops.unstack(given[1], axis=1))),
         output_shape=shape,
+        name="view",  # leaves the numbering of other layers alone
     )
     whole = keras.Model(inputs, network(transformed(inputs)))
     store, found = _Store(batch, network, cache), []
