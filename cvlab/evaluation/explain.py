@@ -17,29 +17,16 @@ from keras import layers, ops
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from cvlab.models.graph import Tensor, only_layers, opened
+from cvlab.models.graph import Tensor, layer_named, only_layers, opened
 from cvlab.training.gradients import Probe, gradients
 
-_CONVOLUTIONS: Final = (
-    layers.Conv2D,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv2D,
-    layers.Conv2DTranspose,
-)
+_DEPTHWISE: Final = (layers.DepthwiseConv2D, layers.SeparableConv2D)
+_CONVOLUTIONS: Final = (layers.Conv2D, *_DEPTHWISE, layers.Conv2DTranspose)
 _POOLINGS: Final = (layers.MaxPooling2D, layers.AveragePooling2D)
-# Layers that join branches, or whose cells do not come from a sliding window.
-_OFF_THE_GRID: Final = (
-    layers.Add,
-    layers.Average,
-    layers.Concatenate,
-    layers.Maximum,
-    layers.Multiply,
-    layers.Conv2DTranspose,
-    layers.Cropping2D,
-    layers.Flatten,
-    layers.Resizing,
-    layers.UpSampling2D,
-)
+_JOINS: Final = (layers.Add, layers.Average, layers.Concatenate, layers.Maximum, layers.Multiply)
+# Layers whose cells do not come from a sliding window.
+_RESAMPLING: Final = (layers.Conv2DTranspose, layers.Cropping2D, layers.Resizing)
+_OFF_THE_GRID: Final = (*_JOINS, *_RESAMPLING, layers.Flatten, layers.UpSampling2D)
 
 
 def filters(model: keras.Model, layer_name: str | None = None) -> NDArray[np.float32]:
@@ -64,7 +51,7 @@ def filters(model: keras.Model, layer_name: str | None = None) -> NDArray[np.flo
     """
     found = _layers(model)
     name = layer_name or _of_kind(found, _CONVOLUTIONS, model)[0]
-    layer = _named(found, name, model)
+    layer = layer_named(name, model, found)
     if not isinstance(layer, _CONVOLUTIONS):
         raise ValueError(
             f"{name} is a {type(layer).__name__} and has no filters: name one of the convolutions "
@@ -75,13 +62,12 @@ def filters(model: keras.Model, layer_name: str | None = None) -> NDArray[np.flo
     # The spatial half of a separable convolution has the layout of a depthwise one.
     kernel = layer.depthwise_kernel if isinstance(layer, layers.SeparableConv2D) else layer.kernel
     weights = _array(kernel)
-    if isinstance(layer, layers.DepthwiseConv2D | layers.SeparableConv2D):
+    if isinstance(layer, _DEPTHWISE):
         weights = weights.reshape(*weights.shape[:2], 1, -1)
     elif isinstance(layer, layers.Conv2DTranspose):
         weights = weights.swapaxes(2, 3)
     images = weights.transpose(3, 0, 1, 2)
-    most = np.abs(images).max(axis=(1, 2, 3), keepdims=True)
-    return np.asarray(0.5 + 0.5 * images / np.where(most > 0, most, 1), dtype=np.float32)
+    return np.asarray(0.5 + 0.5 * images / _largest(images), dtype=np.float32)
 
 
 def feature_maps(
@@ -107,7 +93,7 @@ def feature_maps(
     names = layer_names
     if names is None:
         names = _of_kind(found, _CONVOLUTIONS + _POOLINGS, model)
-    maps, _ = _outputs(model, images, {name: _named(found, name, model) for name in names})
+    maps, _ = _outputs(model, images, {name: layer_named(name, model, found) for name in names})
     for name, output in maps.items():
         _check_feature_map(name, output)
     return maps
@@ -163,25 +149,21 @@ def grad_cam(
             "each image"
         )
     classes = np.broadcast_to(classes, (count,))
-    parts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
-    return np.concatenate(
-        [
-            _grad_cam(model, inputs[part], layer_name, None if target is None else classes[part])
-            for part in parts
-        ]
-    )
+    found = []
+    for start in range(0, count, batch_size):
+        part = slice(start, start + batch_size)
+        chosen = None if target is None else classes[part]
+        found.append(_grad_cam(model, inputs[part], layer_name, chosen))
+    return np.concatenate(found)
 
 
 def _grad_cam(
-    model: keras.Model,
-    images: NDArray[Any],
-    layer_name: str | None,
-    target: NDArray[Any] | None,
+    model: keras.Model, images: NDArray[Any], layer_name: str | None, target: NDArray[Any] | None
 ) -> NDArray[np.float32]:
     """Return the heatmaps of one batch."""
     found = _layers(model)
     name = layer_name or _of_kind(found, _CONVOLUTIONS, model)[-1]
-    watched = _named(found, name, model)
+    watched = layer_named(name, model, found)
     last_name, last = list(found.items())[-1]
     seen, prediction = _outputs(model, images, {name: watched, last_name: last})
     _check_feature_map(name, seen[name])
@@ -211,8 +193,7 @@ def _grad_cam(
 
     weights = gradient.mean(axis=(1, 2))
     heat: NDArray[np.float32] = np.einsum("nhwc,nc->nhw", seen[name], weights).clip(min=0)
-    most = heat.max(axis=(1, 2), keepdims=True)
-    return np.asarray(heat / np.where(most > 0, most, 1), dtype=np.float32)
+    return np.asarray(heat / _largest(heat), dtype=np.float32)
 
 
 def cell_centers(
@@ -238,7 +219,7 @@ def cell_centers(
     """
     only_layers(model)
     found = _layers(model)
-    _named(found, layer_name, model)
+    layer_named(layer_name, model, found)
     before = list(found.values())[: list(found).index(layer_name) + 1]
     if any(isinstance(layer, _OFF_THE_GRID) for layer in before):
         raise ValueError(
@@ -331,10 +312,10 @@ def _of_kind(
     return names
 
 
-def _named(found: Mapping[str, keras.Layer], name: str, model: keras.Model) -> keras.Layer:
-    if name not in found:
-        raise ValueError(f"{model.name} has no layer {name!r}; it has {', '.join(found)}")
-    return found[name]
+def _largest(arrays: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest magnitude in each array of a batch, or 1 where all is zero."""
+    most = np.abs(arrays).max(axis=tuple(range(1, arrays.ndim)), keepdims=True)
+    return np.where(most > 0, most, np.float32(1))
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
@@ -444,18 +425,14 @@ def _directions(
     prediction: NDArray[np.float32], last: keras.Layer, target: NDArray[Any] | None
 ) -> NDArray[np.float32]:
     """Return the factors of the logits, shape (N, outputs), that select the one to explain."""
-    outputs = prediction.shape[1]
-    classes = max(outputs, 2)
-    if target is not None:
-        chosen = target
-    elif outputs == 1:
+    scores = prediction
+    if prediction.shape[1] == 1:  # class 0 wins up to the threshold
         is_sigmoid = getattr(last, "activation", None) is keras.activations.sigmoid
-        chosen = (prediction[:, 0] > (0.5 if is_sigmoid else 0)).astype(int)
-    else:
-        chosen = prediction.argmax(axis=1)
+        scores = np.pad(scores, ((0, 0), (1, 0)), constant_values=0.5 if is_sigmoid else 0)
+    classes = scores.shape[1]
+    chosen = scores.argmax(axis=1) if target is None else target
     if not np.issubdtype(chosen.dtype, np.integer) or chosen.min() < 0 or chosen.max() >= classes:
         raise ValueError(f"target is {target}: this model's classes are 0 to {classes - 1}")
     one_hot: NDArray[np.float32] = np.eye(classes, dtype=np.float32)[chosen]
-    if outputs > 1:
-        return one_hot
-    return np.asarray(one_hot[:, 1:] - one_hot[:, :1], dtype=np.float32)
+    # With one output: 1 for class 1, -1 for class 0.
+    return one_hot if prediction.shape[1] > 1 else np.diff(one_hot)

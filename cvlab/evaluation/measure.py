@@ -8,11 +8,14 @@ take counts, arrays of right and wrong, or the lists in `History.history`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
+
+# Of a distribution whose middle 95 % make the interval.
+_QUANTILE: Final = 0.975
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,9 @@ class Interval:
         """Return whether `figure` lies between the bounds, both included."""
         return self.low <= figure <= self.high
 
-    def percent(self, digits: int = 1) -> str:
+    def percent(self) -> str:
         """Return the estimate of a share as text, for example `71.7 % (68.8 to 74.4 %)`."""
-        return (
-            f"{100 * self.value:.{digits}f} % "
-            f"({100 * self.low:.{digits}f} to {100 * self.high:.{digits}f} %)"
-        )
+        return f"{100 * self.value:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f} %)"
 
     def points(self, digits: int = 1) -> str:
         """Return a difference of two shares as text, for example `-0.8 points (-1.7 to 0.1)`."""
@@ -42,8 +42,8 @@ class Interval:
         )
 
 
-def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Interval:
-    """Return the interval of an accuracy of `correct` out of `total` independent predictions.
+def wilson_interval(correct: int, total: int) -> Interval:
+    """Return the 95 % interval of an accuracy of `correct` out of `total` independent predictions.
 
     This is Wilson's score interval. Its coverage is right near 0 and 1 too, where that of the usual
     "plus or minus 1.96 standard errors" is not. It covers the random choice of the test images, not
@@ -52,10 +52,12 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Inter
     Args:
         correct: Right predictions, between 0 and `total`.
         total: Predictions, at least 1.
-        confidence: Share of such intervals that contain the true accuracy.
+
+    Returns:
+        The interval; 95 % of such intervals contain the true accuracy.
 
     Raises:
-        ValueError: If the counts are impossible, or `confidence` is not between 0 and 1.
+        ValueError: If the counts are impossible.
 
     Source:
         E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
@@ -66,8 +68,7 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Inter
             f"{correct} right out of {total} is not an accuracy: pass 0 <= correct <= total and "
             "total >= 1"
         )
-    _check_confidence(confidence)
-    z = float(special.ndtri((1 + confidence) / 2))  # quantile of the normal distribution
+    z = float(special.ndtri(_QUANTILE))  # of the normal distribution
     share = correct / total
     center = (share + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z / (1 + z**2 / total) * sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
@@ -90,18 +91,19 @@ def accuracy(predicted: ArrayLike, labels: ArrayLike) -> Interval:
     return wilson_interval(int(hits.sum()), hits.size)
 
 
-def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the mean over seeds, or other independent values, with Student's t interval.
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Return the mean over seeds, or other independent values, with Student's 95 % t interval.
 
     Args:
         values: One figure per seed, or one per image, at least two.
-        confidence: Share of such intervals that contain the true mean.
+
+    Returns:
+        The interval; 95 % of such intervals contain the true mean.
 
     Raises:
-        ValueError: If there are fewer than two values (one run has no spread), one of them is not
-            finite, or `confidence` is not between 0 and 1.
+        ValueError: If there are fewer than two values (one run has no spread), or one of them is
+            not finite.
     """
-    _check_confidence(confidence)
     _check_finite("values", values)
     if len(values) < 2:
         raise ValueError(
@@ -110,7 +112,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
         )
     mean = float(np.mean(values))
     standard_error = float(np.std(values, ddof=1)) / sqrt(len(values))
-    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * standard_error
+    half = float(special.stdtrit(len(values) - 1, _QUANTILE)) * standard_error
     return Interval(mean, mean - half, mean + half)
 
 
@@ -162,57 +164,25 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> PairedTest:
     return PairedTest(only_first, only_second, min(1.0, 2 * one_tail))
 
 
-def overfitting_epoch(
-    val_loss: Sequence[float], *, window: int = 3, rise: float = 0.05
-) -> int | None:
+def overfitting_epoch(val_loss: Sequence[float]) -> int | None:
     """Return the epoch (from 1) after which the validation loss only got worse.
 
-    The validation loss is smoothed by a centered mean over `window` epochs, because a single epoch
-    is noisy. Overfitting has set in if the smoothed loss ends at least `rise` (as a fraction)
-    above its lowest point; then the epoch of that lowest point is returned, and None otherwise.
+    A single epoch is noisy, so the validation loss is smoothed: the mean over an epoch and its two
+    neighbors. Overfitting has set in if the smoothed loss ends at least 5 % above its lowest point;
+    then the epoch of that lowest point is returned, and None otherwise.
 
     Args:
         val_loss: `History.history["val_loss"]`, one value per epoch.
-        window: Odd number of epochs to average.
-        rise: How far above the minimum the end must lie, relative to the minimum.
 
     Raises:
-        ValueError: If `val_loss` is empty or holds a value that is not finite, or `window` is even
-            or not positive.
+        ValueError: If `val_loss` is empty or holds a value that is not finite.
     """
     if not len(val_loss):
         raise ValueError("val_loss is empty: fit the model with validation_data first")
     _check_finite("val_loss", val_loss)
-    smoothed = smooth(val_loss, window)
+    smoothed = [np.mean(val_loss[max(0, i - 1) : i + 2]) for i in range(len(val_loss))]
     lowest = int(np.argmin(smoothed))
-    if smoothed[-1] < smoothed[lowest] * (1 + rise):
-        return None
-    return lowest + 1
-
-
-def smooth(values: Sequence[float], window: int = 3) -> NDArray[np.float64]:
-    """Return the centered moving mean, of the same length; at the ends over the values there are.
-
-    Args:
-        values: One figure per epoch.
-        window: Odd number of epochs to average.
-
-    Raises:
-        ValueError: If `window` is even or not positive.
-    """
-    if window < 1 or window % 2 == 0:
-        raise ValueError(f"window must be a positive odd number of epochs, got {window}")
-    series = np.asarray(values, dtype=np.float64)
-    half = window // 2
-    return np.array(
-        [series[max(0, i - half) : i + half + 1].mean() for i in range(len(series))],
-        dtype=np.float64,
-    )
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}: 0.95 is usual")
+    return lowest + 1 if smoothed[-1] >= smoothed[lowest] * 1.05 else None
 
 
 def _check_finite(name: str, values: Sequence[float]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import keras
@@ -63,6 +63,25 @@ def opened(layer: keras.Layer, *, models_only: bool = False) -> Iterator[tuple[s
             yield from visit(child, f"{path}/{name}".lstrip("/"))
 
     return visit(layer, "")
+
+
+def layer_named(
+    name: str, model: keras.Model, layers: Mapping[str, keras.Layer] | None = None
+) -> keras.Layer:
+    """Return the layer of a model that has a name.
+
+    Args:
+        name: Name of the layer.
+        model: The model.
+        layers: Layers by name; by default those directly inside the model.
+
+    Raises:
+        ValueError: If there is no such layer.
+    """
+    found = {one.name: one for one in model.layers} if layers is None else layers
+    if name not in found:
+        raise ValueError(f"{model.name} has no layer {name!r}; it has {', '.join(found)}")
+    return found[name]
 
 
 def only_layers(model: keras.Model) -> None:

@@ -13,10 +13,7 @@ from cvlab.plots.style import BLUE, CYCLE, DASHES, MARKERS, MUTED, ORANGE, Figur
 
 @style()
 def training_curves(
-    history: Mapping[str, Sequence[float]],
-    *,
-    overfits_at: int | None = None,
-    title: str = "",
+    history: Mapping[str, Sequence[float]], *, overfits_at: int | None = None, title: str = ""
 ) -> Figure:
     """Plot accuracy and loss against the epoch, training dashed with dots, validation solid.
 

@@ -8,23 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
-from cvlab.plots.style import (
-    BLUE,
-    CARD,
-    INK,
-    MUTED,
-    Figure,
-    figure,
-    style,
-)
+from cvlab.plots.style import BLUE, CARD, INK, MUTED, Figure, figure, style
 
 
 @style()
 def truth_table(
-    cells: Mapping[str, Mapping[str, str]],
-    *,
-    marked: Sequence[str] = (),
-    alt: str,
+    cells: Mapping[str, Mapping[str, str]], *, marked: Sequence[str] = (), alt: str
 ) -> Figure:
     """Draw words in a grid: one row per case, one column per question, some words white on blue.
 
@@ -75,23 +64,17 @@ def cubes(
         alt: See `figure`.
     """
     fig, panels = figure(1, len(chosen), width=max(1.9 * len(chosen), 2.8), height=2, alt=alt)
-    # One cell to the right, upward and into the depth, on the page.
-    right, up, inward = np.array([[1.0, 0.0], [0.0, 1.0], [0.45, 0.4]])
+    # One cell into the depth, to the right and upward, on the page.
+    steps = inward, right, up = np.array([[0.45, 0.4], [1.0, 0.0], [0.0, 1.0]])
+    faces = ((0, 0, right, up), (2, -1, right, inward), (1, -1, inward, up))  # front, top, right
     for ax, (title, cells) in zip(panels[0], chosen.items(), strict=True):
         deep, wide, high = cells.shape
-        # Corner, edges and darkness of each face: front, top, right.
-        faces = [(c * right + h * up, right, up, cells[0, c, h]) for c, h in np.ndindex(wide, high)]
-        faces += [
-            (c * right + high * up + n * inward, right, inward, cells[n, c, -1])
-            for n, c in np.ndindex(deep, wide)
-        ]
-        faces += [
-            (wide * right + h * up + n * inward, inward, up, cells[n, -1, h])
-            for n, h in np.ndindex(deep, high)
-        ]
-        for corner, one, other, dark in faces:
-            outline = np.array([corner, corner + one, corner + one + other, corner + other])
-            ax.fill(*outline.T, facecolor=BLUE if dark else "white", edgecolor=MUTED, lw=0.8)
+        for axis, place, one, other in faces:
+            start = cells.shape[axis] * steps[axis] if place else 0
+            for cell, dark in np.ndenumerate(cells.take(place, axis)):
+                corner = start + cell @ np.delete(steps, axis, axis=0)
+                outline = np.array([corner, corner + one, corner + one + other, corner + other])
+                ax.fill(*outline.T, facecolor=BLUE if dark else "white", edgecolor=MUTED, lw=0.8)
         ax.set_title(title, loc="center")
         ax.text(wide / 2, -0.3, axes[0], ha="center", va="top", fontsize=8)
         ax.text(-0.3, high / 2, axes[2], ha="right", va="center", rotation=90, fontsize=8)

@@ -7,13 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from cvlab.plots.style import (
-    CARD,
-    INK,
-    Figure,
-    figure,
-    style,
-)
+from cvlab.plots.style import CARD, INK, Figure, figure, style
 
 
 def _grid(
@@ -130,14 +124,10 @@ def feature_maps(
     if not maps:
         raise ValueError("feature_maps() got no maps: name at least one layer")
     shapes = {name: " × ".join(map(str, batch.shape[1:])) for name, batch in maps.items()}
-    alt = "; ".join(f"{name} {shape}" for name, shape in shapes.items())
-    fig, axes = figure(
-        len(maps),
-        channels + 1,
-        width=(channels + 1.4) * size,
-        height=len(maps) * size,
-        alt=f"Feature maps of one picture by depth: {alt}",
-    )
+    described = "; ".join(f"{name} {shape}" for name, shape in shapes.items())
+    alt = f"Feature maps of one picture by depth: {described}"
+    width = (channels + 1.4) * size
+    fig, axes = figure(len(maps), channels + 1, width=width, height=len(maps) * size, alt=alt)
     for row, (name, batch) in zip(axes, maps.items(), strict=True):
         constant = np.sum(np.ptp(batch[image], axis=(0, 1)) == 0)
         strongest = np.argsort(-batch[image].std(axis=(0, 1)), kind="stable")

@@ -19,26 +19,16 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 _STYLE: dict[Any, Any] = {
-    "figure.facecolor": CARD,
-    "axes.facecolor": CARD,
-    "savefig.facecolor": CARD,
-    "text.color": INK,
-    "axes.labelcolor": INK,
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), CARD),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     "axes.edgecolor": MUTED,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+    **dict.fromkeys(("axes.grid", "axes.axisbelow"), True),
     "grid.color": "#e4e4e2",
-    "axes.axisbelow": True,
-    "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
-    "legend.frameon": False,
     "lines.linewidth": 1.8,
     "lines.markersize": 4.5,
-    "image.cmap": "viridis",
 }
 
 # Dots per inch. Readable on a projector, and a notebook of figures stays below 400 KB.

@@ -10,7 +10,7 @@ from typing import Final
 
 import keras
 
-from cvlab.models.graph import only_layers
+from cvlab.models.graph import layer_named, only_layers
 
 # First layer of the last block by family: what the lecture fine-tunes of VGG16 (step 24).
 _LAST_BLOCK: Final = {
@@ -61,16 +61,13 @@ def split(base: keras.Model, layer_name: str) -> tuple[keras.Model, keras.Model]
             as the shortcut of a residual block; the message names layers where a cut is possible.
             Also if the model uses operations that are not layers.
     """
-    names = [layer.name for layer in base.layers]
-    if layer_name not in names:
-        raise ValueError(f"{base.name} has no layer {layer_name!r}; it has {', '.join(names)}")
+    boundary = layer_named(layer_name, base).input
     only_layers(base)
     if layer_name not in _cuts(base):
         raise ValueError(
             f"{base.name} cannot be cut in front of {layer_name}: it is the input, or a connection "
             f"such as a shortcut bypasses it. Cut in front of one of {', '.join(_cuts(base))}"
         )
-    boundary = base.get_layer(layer_name).input
     lower = keras.Model(base.inputs[0], boundary, name=f"{base.name}_below_{layer_name}")
     upper = keras.Model(boundary, base.outputs[0], name=f"{base.name}_from_{layer_name}")
     return lower, upper

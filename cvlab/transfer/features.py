@@ -14,7 +14,6 @@ bytes.
 import inspect
 import io
 import math
-from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 import cvlab.training.augmentation
 from cvlab.cache import cache_root, digests_of_array, key_of, made, progress_bar
 from cvlab.models import digests
+from cvlab.models.graph import layer_named
 from cvlab.training.augmentation import Augment, Transforms
 
 # Images per batch; the last batch is filled up. The bits of a result may depend on the size of its
@@ -74,11 +74,7 @@ def extract(
     """
     batch = _checked(images)
     network = _up_to(model, layer)
-
-    def compute(start: int) -> NDArray[Any]:
-        return np.asarray(network.predict_on_batch(_filled(batch[start : start + BATCH])))
-
-    return _Store(batch, network, cache).features("as they are", compute, "Features")
+    return _Store(batch, network, cache).features("as they are", network, batch, "Features")
 
 
 def extract_views(
@@ -118,42 +114,22 @@ def extract_views(
         raise ValueError(f"{views} views of each image were asked for: ask for 1 or more")
     network = _up_to(model, None)
     # Transform and network in one model: on TensorFlow the transform is compiled only there.
-    inputs = keras.Input(network.inputs[0].shape[1:])
-    parameters = keras.Input((len(Transforms._fields),))
-    whole = keras.Model([inputs, parameters], network(_Transform(augment)([inputs, parameters])))
+    shape = network.inputs[0].shape[1:]
+    inputs = [keras.Input(shape), keras.Input((len(Transforms._fields),))]
+    transformed = keras.layers.Lambda(
+        lambda given: augment.transform(given[0], Transforms(*ops.unstack(given[1], axis=1))),
+        output_shape=shape,
+        name="view",  # leaves the numbering of other layers alone
+    )
+    whole = keras.Model(inputs, network(transformed(inputs)))
     store, found = _Store(batch, network, cache), []
     for view in range(views):
         transforms = _sampled(augment, view, len(batch))
-
-        def compute(start: int, transforms: NDArray[np.float32] = transforms) -> NDArray[Any]:
-            rows = slice(start, start + BATCH)
-            inputs = [_filled(batch[rows]), _filled(transforms[rows])]
-            return np.asarray(whole.predict_on_batch(inputs))
-
         digest = sha256(transforms.tobytes()).hexdigest()
         content = ["view", digest, augment.fill_mode, _CODE_OF_VIEWS]
         title = f"Features of view {view + 1} of {views}"
-        found.append(store.features(content, compute, title))
+        found.append(store.features(content, whole, [batch, transforms], title))
     return found
-
-
-class _Transform(keras.layers.Layer):
-    """Applies given transforms, one row of seven values per image."""
-
-    def __init__(self, augment: Augment) -> None:
-        super().__init__(name="view")
-        self.augment = augment
-
-    def build(self, shapes: Sequence[Any]) -> None:
-        self.augment.built = True  # It has no weights, and is never called by itself here.
-
-    def call(self, inputs: Sequence[Any]) -> Any:
-        images, values = inputs
-        columns = (values[:, i] for i in range(len(Transforms._fields)))
-        return self.augment.transform(images, Transforms(*columns))
-
-    def compute_output_spec(self, inputs: Sequence[Any]) -> Any:
-        return keras.KerasTensor(inputs[0].shape, dtype=inputs[0].dtype)
 
 
 def _sampled(augment: Augment, view: int, count: int) -> NDArray[np.float32]:
@@ -179,10 +155,10 @@ def _checked(images: ArrayLike) -> NDArray[Any]:
     return batch
 
 
-def _filled(batch: NDArray[Any]) -> NDArray[Any]:
-    """Fill a batch up to `BATCH` rows with copies of its last one."""
-    missing = BATCH - len(batch)
-    return np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]) if missing else batch
+def _batch(array: NDArray[Any], start: int) -> NDArray[Any]:
+    """Return `BATCH` rows from `start` on; behind the last row of the array come copies of it."""
+    rows: NDArray[Any] = array[np.arange(start, start + BATCH).clip(max=len(array) - 1)]
+    return rows
 
 
 def _up_to(model: keras.Model, layer: str | None) -> keras.Model:
@@ -196,10 +172,7 @@ def _up_to(model: keras.Model, layer: str | None) -> keras.Model:
             "sequential one that starts with keras.Input"
         )
     if layer is not None:
-        names = [one.name for one in model.layers]
-        if layer not in names:
-            raise ValueError(f"{model.name} has no layer {layer!r}; it has {', '.join(names)}")
-        outputs = [model.get_layer(layer).output]
+        outputs = [layer_named(layer, model).output]
     if len(inputs) != 1 or len(outputs) != 1 or not isinstance(outputs[0], keras.KerasTensor):
         raise ValueError(
             f"{model.name} has {len(inputs)} inputs and {len(outputs)} outputs: pass a model with "
@@ -222,26 +195,27 @@ class _Store:
         self.row = 4 * math.prod(self.shape[1:])  # bytes per image
 
     def features(
-        self, content: object, compute: Callable[[int], NDArray[Any]], title: str
+        self, content: object, network: keras.Model, inputs: object, title: str
     ) -> NDArray[np.float32]:
         """Return an array of features, computed now or read from disk.
 
         Args:
             content: What the features depend on besides images and network, for the key.
-            compute: Returns the features of `BATCH` images, given the number of the first one.
+            network: Computes the features.
+            inputs: What it takes: an array, or several in a list, with one row for each image.
             title: Label of the progress bar.
         """
         folder = self.folder / key_of([self.content, content])
         made(
             folder,
-            partial(self._write, compute=compute, title=title),
+            partial(self._write, network=network, inputs=inputs, title=title),
             needed=self.count * (self.row + _DIGEST_SIZE),
             purpose=title,
             resumes=True,
         )
         return np.load(folder / _FEATURES, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
-    def _write(self, folder: Path, compute: Callable[[int], NDArray[Any]], title: str) -> None:
+    def _write(self, folder: Path, network: keras.Model, inputs: object, title: str) -> None:
         """Write the features that a folder lacks, each batch followed by its digest."""
         stream = io.BytesIO()
         description = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
@@ -258,7 +232,9 @@ class _Store:
             with progress_bar(self.count, title, unit="image", done=done) as bar:
                 for start in range(done, self.count, BATCH):
                     rows = min(BATCH, self.count - start)
-                    batch = np.ascontiguousarray(compute(start)[:rows], dtype="<f4").data
+                    given = keras.tree.map_structure(partial(_batch, start=start), inputs)
+                    found = network.predict_on_batch(given)[:rows]
+                    batch = np.ascontiguousarray(found, dtype="<f4").data
                     features.write(batch)
                     features.flush()
                     # Only now: a batch whose digest is there has been written.

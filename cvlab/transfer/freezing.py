@@ -115,32 +115,28 @@ def table(model: keras.Model) -> str:
     """
     check_built(model)
     held = held_weights(model)
-    layers = (list(group) for _, group in groupby(held, key=lambda one: one.path))
-    rows = [(weights[0].path, *_counts(weights), _state(weights)) for weights in layers]
-    totals = [
-        ("total", *_counts(held), ""),
-        ("of these train", *_counts([one for one in held if one.trains]), ""),
-    ]
-    width = max(len(row[0]) for row in rows + totals)
+    layers = {path: list(group) for path, group in groupby(held, key=lambda one: one.path)}
+    width = max(map(len, [*layers, "of these train"]))
+
+    def row(name: str, weights: list[Held], state: str = "") -> str:
+        parameters = sum(int(np.prod(one.weight.shape)) for one in weights)
+        return f"{name:<{width}}  {len(weights):>7}  {parameters:>11,}  {state}".rstrip()
+
     lines = [
-        f"{path:<{width}}  {weights:>7}  {parameters:>11,}  {state}".rstrip()
-        for path, weights, parameters, state in rows + totals
+        f"{'layer':<{width}}  weights   parameters",
+        *(row(path, weights, _state(weights)) for path, weights in layers.items()),
+        "-" * (width + 22),
+        row("total", held),
+        row("of these train", [one for one in held if one.trains]),
     ]
-    lines.insert(-2, "-" * (width + 22))
-    return "\n".join([f"{'layer':<{width}}  weights   parameters", *lines])
-
-
-def _counts(held: list[Held]) -> tuple[int, int]:
-    """Return the number of weights and of parameters."""
-    return len(held), sum(int(np.prod(one.weight.shape)) for one in held)
+    return "\n".join(lines)
 
 
 def _state(held: list[Held]) -> str:
     """Describe whether the weights of one layer train."""
     layer, training = held[0].layer, sum(one.trains for one in held)
-    state = f"{training} of {len(held)} train" if training else "frozen"
-    if training == len(held):
-        state = "trains"
+    states = {0: "frozen", len(held): "trains"}
+    state = states.get(training, f"{training} of {len(held)} train")
     if isinstance(layer, keras.layers.BatchNormalization):
         state += ", statistics of the batch" if layer.trainable else ", inference mode"
     return state

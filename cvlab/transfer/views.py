@@ -29,12 +29,7 @@ class Views(keras.utils.PyDataset):
     """
 
     def __init__(
-        self,
-        views: Sequence[NDArray[Any]],
-        labels: ArrayLike,
-        *,
-        batch_size: int,
-        seed: int,
+        self, views: Sequence[NDArray[Any]], labels: ArrayLike, *, batch_size: int, seed: int
     ) -> None:
         super().__init__()
         self.views = list(views)

@@ -103,12 +103,8 @@ def moved(model: keras.Model, before: Mapping[str, NDArray[Any]]) -> dict[str, f
         ValueError: If `before` is a snapshot of another model.
     """
     now = snapshot(model)
-    other = [
-        path
-        for path in {**before, **now}
-        if path not in now or path not in before or now[path].shape != before[path].shape
-    ]
-    if other:
+    shapes = [{(path, array.shape) for path, array in one.items()} for one in (before, now)]
+    if other := sorted({path for path, _ in shapes[0] ^ shapes[1]}):
         raise ValueError(
             f"the snapshot is not one of {model.name}: they differ in {', '.join(other)}; take "
             "snapshot(model) of the same model before the training"
