@@ -2,11 +2,11 @@
 
 Runs it two times, two notebooks at a time, each time with an empty cache, and compares what the
 runs left: every record but for its seconds and its date, and every text output that nbval compares.
-What has no seed shows up here, and so does a result that hangs on which thread came first.
+What has no seed shows up here, and so does a result that depends on which thread came first.
 
     python -m tests.knocks.twice [--profile quick]
 
-`tests/test_runner.py` runs it over two small notebooks.
+`tests/publish/test_execution.py` runs it over two small notebooks.
 """
 
 import argparse
