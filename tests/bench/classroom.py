@@ -1,9 +1,9 @@
 """A class on one machine: eight kernels on one cache hold one copy of the features in memory.
 
-    python -m tests.bench.class [--kernels 8] [--pictures 128]
+    python -m tests.bench.classroom [--kernels 8] [--images 128]
 
-Every kernel opens the features of the same pictures (1 MiB each) and reads all of them. Linux
-only: the system says how much of a file's pages each process holds, shared ones in proportion.
+Every kernel opens the features of the same images (1 MiB each) and reads all of them. Linux only:
+it reports how much of a file's pages each process holds, shared pages in proportion.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from tests import one_cache
 from tests.bench import bench
 
 
-def kernels(count: int, cache: str, what: str, pictures: Path) -> list[dict[str, int]]:
-    """What each of `count` processes maps of the cache while all of them have read it."""
-    command = [sys.executable, one_cache.__file__, cache, what, str(pictures)]
+def kernels(count: int, cache: str, what: str, images: Path) -> list[dict[str, int]]:
+    """Return what each of `count` processes maps of the cache once all of them have read it."""
+    command = [sys.executable, one_cache.__file__, cache, what, str(images)]
     running = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(count)
@@ -57,17 +57,17 @@ def _write(process: subprocess.Popen[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kernels", type=int, default=8)
-    parser.add_argument("--pictures", type=int, default=128)
+    parser.add_argument("--images", type=int, default=128)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         size = one_cache.SIZE
-        pictures = Path(cache) / "pictures.npy"
-        shape = (options.pictures, size, size, 3)
-        np.save(pictures, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+        images = Path(cache) / "images.npy"
+        shape = (options.images, size, size, 3)
+        np.save(images, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
         features = Path(cache) / "features"
         features.mkdir()
-        kernels(1, str(features), "features", pictures)  # computes them
-        found = kernels(options.kernels, str(features), "features", pictures)
+        kernels(1, str(features), "features", images)  # computes them
+        found = kernels(options.kernels, str(features), "features", images)
     held = sum(one["Pss"] for one in found) / 2**20
     apart = sum(one["Rss"] for one in found) / 2**20
     bench.rows(

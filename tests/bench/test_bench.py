@@ -1,4 +1,4 @@
-"""The benchmarks' bookkeeping: ratios the right way round, one table, JSON, figure."""
+"""The benchmarks: ratios the right way round, one table, JSON, figure."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ def row(ratio: float = 2.0, goal: float | None = None) -> bench.Row:
 
 
 def test_of_rates_the_larger_is_ahead() -> None:
-    found = bench.compared("a", "b", [30.0, 10.0, 50.0], [10.0, 10.0, 10.0], unit="pictures/s")
+    found = bench.compared("a", "b", [30.0, 10.0, 50.0], [10.0, 10.0, 10.0], unit="images/s")
     assert (found.ours, found.theirs, found.ratio) == (30.0, 10.0, 3.0)
 
 

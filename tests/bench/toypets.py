@@ -1,7 +1,9 @@
-"""Speed of the toy pets: pictures a second, at two sizes, in one process and in two.
+"""Speed of the drawn pets: images per second, at two sizes, in one process and in two.
 
-Run `python -m tests.bench.toypets`. Times drift with the machine; the figure to hold is 400
-pictures a second at 64 x 64 in two processes on two free cores.
+    python -m tests.bench.toypets
+
+Times vary with the machine; the goal is 400 images per second at 64 x 64 in two processes on two
+idle cores.
 """
 
 import time
@@ -13,7 +15,7 @@ GOAL = 400
 
 
 def rate(count: int, size: int, workers: int) -> float:
-    """Pictures a second, starting the workers included."""
+    """Return the images per second, the start of the workers included."""
     start = time.perf_counter()
     for species in toypets.CLASSES:
         toypets.draw_many(species, range(count // 2), size=size, workers=workers, progress=False)
@@ -26,10 +28,10 @@ def main() -> None:
     for size, count in ((64, 2000), (150, 600)):
         one, two = rate(count, size, 1), rate(count, size, 2)
         name = f"drawing pets, {size} x {size}, two processes"
-        found.append(bench.compared(name, "one process", [two], [one], unit="pictures/s"))
+        found.append(bench.compared(name, "one process", [two], [one], unit="images/s"))
         if size == 64:
-            limit = f"at least {GOAL} a second"
-            found.append(bench.compared(name, limit, [two], [GOAL], unit="pictures/s", goal=1))
+            limit = f"at least {GOAL} per second"
+            found.append(bench.compared(name, limit, [two], [GOAL], unit="images/s", goal=1))
     bench.rows(found)
 
 
