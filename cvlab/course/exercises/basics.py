@@ -1,7 +1,8 @@
 """The exercises of notebooks 00 to 03: right answers, and the mistakes that readers make."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -12,14 +13,6 @@ from cvlab.course.exercises.judging import Array, Exercise
 _rng = np.random.default_rng(3)
 
 # 00: steps and intervals ------------------------------------------------------------------
-
-
-def _shares_a_point(first: tuple[float, float], second: tuple[float, float]) -> bool:
-    """By brute force: does any point of a fine grid lie in both?"""
-    grid = np.linspace(-1, 2, 3001)
-    inside = [(low - 1e-9 <= grid) & (grid <= high + 1e-9) for low, high in (first, second)]
-    return bool((inside[0] & inside[1]).any())
-
 
 _INTERVALS: Final = (
     ((0.70, 0.75), (0.74, 0.80)),
@@ -45,7 +38,7 @@ _START: Final = {
         },
     ),
     "00.2": Exercise(
-        truth=_shares_a_point,
+        truth=lambda first, second: max(first[0], second[0]) <= min(first[1], second[1]),
         cases=_INTERVALS,
         why="They overlap unless one ends before the other begins.",
         mistakes={
@@ -62,14 +55,6 @@ _START: Final = {
 }
 
 # 01: shapes, convolution, its gradient ----------------------------------------------------
-
-
-def _fewest_pixels(output: int, kernel: int, stride: int) -> int:
-    """By brute force: enlarge the image until so many windows fit."""
-    size = kernel
-    while len(range(0, size - kernel + 1, stride)) < output:
-        size += 1
-    return size
 
 
 def _feature_maps(
@@ -92,18 +77,11 @@ _KERNEL: Final = _rng.normal(size=(3, 3))
 _INCOMING: Final = _rng.normal(size=(4, 5))
 
 
-def _nudged(incoming: Array, kernel: Array) -> Array:
-    """Return the gradient for the image: the convolution is linear, so try each pixel alone."""
-    rows, columns = np.add(incoming.shape, kernel.shape) - 1
-    pixels = np.eye(rows * columns).reshape(-1, rows, columns)
-    return np.array(
-        [(incoming * correlate2d(pixel, kernel, mode="valid")).sum() for pixel in pixels]
-    ).reshape(rows, columns)
-
-
 _BLOCKS: Final = {
     "01.1": Exercise(
-        truth=_fewest_pixels,
+        truth=lambda output, kernel, stride: next(
+            size for size in count(kernel) if len(range(0, size - kernel + 1, stride)) == output
+        ),
         cases=((148, 3, 1), (74, 2, 2), (73, 5, 2), (1, 3, 2), (3, 4, 3)),
         why="The first window needs the kernel's pixels, and each further one a stride more.",
         mistakes={
@@ -134,7 +112,7 @@ _BLOCKS: Final = {
         },
     ),
     "01.3": Exercise(
-        truth=_nudged,
+        truth=partial(convolve2d, mode="full"),
         cases=((_INCOMING, _KERNEL), (_INCOMING[:2], _KERNEL[:2])),
         why="Every output hands its gradient back to the pixels under the window, weight by "
         "weight: the full convolution with the flipped kernel.",
@@ -155,34 +133,24 @@ _BLOCKS: Final = {
 # 02: batch normalization ------------------------------------------------------------------
 
 
-def _follow(variance: float, momentum: float, steps: int) -> float:
-    moving = 1.0
-    for _ in range(steps):
-        moving = momentum * moving + (1 - momentum) * variance
-    return moving
-
-
 def _complex_steps(x: Array, gamma: Array, gradient: Array, epsilon: float) -> tuple[Array, ...]:
     """The three gradients of sum(gradient × output), by complex steps: each number plus i × 1e-30.
 
     The derivative is the imaginary part over the step, without the rounding error of a difference.
     """
-    beta = np.zeros(x.shape[1])
+    parts = (x, gamma, np.zeros_like(gamma))
+    ends = np.cumsum([part.size for part in parts])
 
-    def loss(x: Array, gamma: Array, beta: Array) -> complex:
-        centered = x - x.mean(axis=0)
+    def loss(numbers: Array) -> complex:
+        x_part, gamma_part, beta_part = np.split(numbers, ends[:-1])
+        centered = x_part.reshape(x.shape) - x_part.reshape(x.shape).mean(axis=0)
         x_hat = centered / np.sqrt((centered**2).mean(axis=0) + epsilon)
-        return complex((gradient * (gamma * x_hat + beta)).sum())
+        return complex((gradient * (gamma_part * x_hat + beta_part)).sum())
 
-    found = []
-    for which, array in enumerate((x, gamma, beta)):
-        slopes = np.zeros(array.shape)
-        for place in np.ndindex(array.shape):
-            inputs = [part.astype(complex) for part in (x, gamma, beta)]
-            inputs[which][place] += 1e-30j
-            slopes[place] = loss(*inputs).imag / 1e-30
-        found.append(slopes)
-    return tuple(found)
+    numbers = np.concatenate([part.ravel() for part in parts])
+    slopes = [loss(numbers + step).imag / 1e-30 for step in 1e-30j * np.eye(ends[-1])]
+    found = np.split(np.array(slopes), ends[:-1])
+    return tuple(slope.reshape(part.shape) for slope, part in zip(found, parts, strict=True))
 
 
 def _backward(
@@ -207,15 +175,11 @@ def _fold(
 ) -> tuple[Array, Array]:
     """Read kernel and bias off the composition: it is affine, so its values on a basis suffice."""
     mean, variance = moments
-
-    def composed(patch: Array) -> Array:
-        response = np.tensordot(patch, kernel, axes=3)
-        normalized: Array = gamma * (response - mean) / np.sqrt(variance + epsilon) + beta
-        return normalized
-
-    bias = composed(np.zeros(kernel.shape[:3]))
-    ones = np.eye(kernel[..., 0].size).reshape(-1, *kernel.shape[:3])
-    return np.reshape([composed(one) - bias for one in ones], kernel.shape), bias
+    taps = kernel.reshape(-1, kernel.shape[-1])
+    # A patch of zeros, then each patch with a single one, which picks a row of the kernel.
+    responses = np.vstack([np.zeros_like(taps[:1]), taps])
+    composed = gamma * (responses - mean) / np.sqrt(variance + epsilon) + beta
+    return np.reshape(composed[1:] - composed[0], kernel.shape), composed[0]
 
 
 def _stretched(kernel: Array, beta: Array, mean: Array, stretch: Array) -> tuple[Array, Array]:
@@ -235,7 +199,9 @@ _FOLDED: Final = (
 
 _BATCH_NORM: Final = {
     "02.1": Exercise(
-        truth=_follow,
+        truth=lambda variance, momentum, steps: reduce(
+            lambda moving, _: momentum * moving + (1 - momentum) * variance, range(steps), 1.0
+        ),
         cases=((4.0, 0.9, 0), (4.0, 0.9, 1), (4.0, 0.99, 20), (0.25, 0.9, 7)),
         why="What is left of the start shrinks by the momentum at each step; the rest is the "
         "batches'.",
@@ -290,21 +256,21 @@ _BATCH_NORM: Final = {
 # 03: the family ---------------------------------------------------------------------------
 
 
+def _scaled(x: Array, axes: tuple[int, ...], epsilon: float = 1e-3) -> Array:
+    """Standardize over `axes`."""
+    spread = np.sqrt(x.var(axis=axes, keepdims=True) + epsilon)
+    return np.asarray((x - x.mean(axis=axes, keepdims=True)) / spread)
+
+
 def _by_groups(x: Array, groups: int, epsilon: float = 1e-3) -> Array:
-    """One image and one group at a time, by loops."""
-    output = x.copy()
-    for image in output:
-        for part in np.split(image, groups, axis=-1):
-            part[...] = (part - part.mean()) / np.sqrt(part.var() + epsilon)
-    return output
+    """One group at a time."""
+    parts = np.split(x, groups, axis=-1)
+    return np.concatenate([_scaled(part, (1, 2, 3), epsilon) for part in parts], axis=-1)
 
 
-def _grouped(x: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+def _grouped(x: Array, shape: tuple[int, int], axes: tuple[int, ...]) -> Array:
     """Standardize over `axes` after splitting the channels to `shape`."""
-    parts = x.reshape(*x.shape[:3], *shape)
-    centered = parts - parts.mean(axis=axes, keepdims=True)
-    spread = np.sqrt(parts.var(axis=axes, keepdims=True) + 1e-3)
-    return np.reshape(centered / spread, x.shape)
+    return _scaled(x.reshape(*x.shape[:3], *shape), axes).reshape(x.shape)
 
 
 def _who_notices() -> set[str]:
@@ -315,9 +281,9 @@ def _who_notices() -> set[str]:
     brighter[0] *= 2
     kernel = dice.normal(size=6)
     methods: dict[str, Callable[[Array], Array]] = {
-        "batch": lambda a: (a - a.mean((0, 1, 2))) / a.std((0, 1, 2)),
-        "layer": partial(_by_groups, groups=1, epsilon=0),
-        "instance": partial(_by_groups, groups=6, epsilon=0),
+        "batch": partial(_scaled, axes=(0, 1, 2), epsilon=0),
+        "layer": partial(_scaled, axes=(1, 2, 3), epsilon=0),
+        "instance": partial(_scaled, axes=(1, 2), epsilon=0),
         "group": partial(_by_groups, groups=2, epsilon=0),
         "weight": lambda a: a @ (kernel / np.linalg.norm(kernel)),
     }
@@ -347,13 +313,13 @@ _FAMILY: Final = {
         "normalization, and each picture stays by itself.",
         mistakes={
             "Pictures are mixed: the axis of the batch must not be averaged over.": lambda x, n: (
-                _grouped(x, (n, x.shape[-1] // n), (0, 1, 2, 4))
+                _grouped(x, (n, -1), (0, 1, 2, 4))
             ),
             "A group is made of neighboring channels; yours takes every second (or third) one: "
             "look at the order of the two axes you split the "
-            "channels into.": lambda x, n: _grouped(x, (x.shape[-1] // n, n), (1, 2, 3)),
+            "channels into.": lambda x, n: _grouped(x, (-1, n), (1, 2, 3)),
             "Every position is treated by itself. Height and width belong to the "
-            "group too.": lambda x, n: _grouped(x, (n, x.shape[-1] // n), (4,)),
+            "group too.": lambda x, n: _grouped(x, (n, -1), (4,)),
         },
         tolerance=1e-5,
     ),

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
-from itertools import count, product
+from itertools import count
 from math import ceil, comb, log, sqrt
 from typing import Any, Final
 
-import numpy as np
 from scipy import stats
 
 from cvlab.course.exercises.judging import Exercise
@@ -26,20 +25,6 @@ def _inception_parameters(channels: int, filters: tuple[int, ...], mistake: str 
     return sum((size**2 * seen + bias) * made for size, seen, made in windows)
 
 
-def _separable_share(inputs: int, outputs: int, window: int) -> float:
-    """By the sizes of the kernels."""
-    full = np.zeros((window, window, inputs, outputs))
-    depthwise, pointwise = np.zeros((window, window, inputs)), np.zeros((inputs, outputs))
-    return (depthwise.size + pointwise.size) / full.size
-
-
-def _comparisons(image_size: int, patch: int) -> int:
-    """By listing all pairs of tokens."""
-    corners = range(0, image_size, patch)
-    tokens = ["class", *((row, column) for row in corners for column in corners)]
-    return sum(1 for _ in product(tokens, tokens))
-
-
 _PRETRAINED: Final = {
     "08.1": Exercise(
         truth=_inception_parameters,
@@ -57,7 +42,7 @@ _PRETRAINED: Final = {
         },
     ),
     "08.2": Exercise(
-        truth=_separable_share,
+        truth=lambda m, n, k: (k * k * m + m * n) / (k * k * m * n),
         cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
         why="With a few hundred filters what remains is about one part in window × window.",
         mistakes={
@@ -73,7 +58,7 @@ _PRETRAINED: Final = {
         },
     ),
     "08.3": Exercise(
-        truth=_comparisons,
+        truth=lambda size, patch: (len(range(0, size, patch)) ** 2 + 1) ** 2,
         cases=((224, 16), (384, 16), (64, 8)),
         why="Twice the picture's side makes nearly sixteen times the comparisons.",
         mistakes={
@@ -131,15 +116,6 @@ def _normalizes_by(trainable: bool, training: bool) -> str:
     return "batch" if abs(float(keras.ops.mean(output))) < 0.1 else "moving"
 
 
-def _batches_until(momentum: float, share: float) -> int:
-    """By simulation: from 0 toward 1, batch after batch."""
-    moving, batches = 0.0, 0
-    while moving < share:
-        moving = momentum * moving + (1 - momentum)
-        batches += 1
-    return batches
-
-
 # What BatchNormalization uses: not the batch's, or the batch's.
 _STATISTICS: Final = ("moving", "batch")
 
@@ -178,7 +154,7 @@ _FREEZING: Final = {
         },
     ),
     "12.3": Exercise(
-        truth=_batches_until,
+        truth=lambda momentum, share: next(n for n in count() if 1 - momentum**n >= share),
         cases=((0.99, 0.5), (0.9, 0.9), (0.99, 0.99), (0.5, 0.9), (0.75, 0.3)),
         why="After n batches the old mean has the weight momentum to the power of n.",
         mistakes={
@@ -197,14 +173,8 @@ _FREEZING: Final = {
 
 def _upper_tail(only_first: int, only_second: int) -> float:
     """Probability that a given network wins at least as many as the winner did."""
-    most = max(only_first, only_second)
-    return float(stats.binom.sf(most - 1, only_first + only_second, 0.5))
-
-
-def _enough_images(accuracy: float, half_width: float) -> int:
-    """By search: the first number of images whose interval is narrow enough."""
-    widths = ((n, 1.96 * sqrt(accuracy * (1 - accuracy) / n)) for n in count(1))
-    return next(n for n, width in widths if width <= half_width)
+    split = (max(only_first, only_second), only_first + only_second)
+    return float(stats.binomtest(*split, alternative="greater").pvalue)
 
 
 _LADDER: Final = {
@@ -222,7 +192,9 @@ _LADDER: Final = {
         },
     ),
     "13.2": Exercise(
-        truth=_enough_images,
+        truth=lambda accuracy, half_width: next(
+            n for n in count(1) if 1.96 * sqrt(accuracy * (1 - accuracy) / n) <= half_width
+        ),
         cases=((0.9, 0.02), (0.97, 0.01), (0.5, 0.03), (0.97, 0.005)),
         why="Half the width takes four times the pictures.",
         mistakes={
