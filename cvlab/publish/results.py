@@ -49,12 +49,11 @@ class Run:
 
     def ladder(self) -> dict[str, Interval]:
         """The rungs that were measured, from the bottom up."""
-        rungs = {}
-        for claim, (name, _) in statements.LADDER.items():
-            interval = self.findings[claim].interval if claim in self.findings else None
-            if interval is not None:
-                rungs[name] = interval
-        return rungs
+        return {
+            rung: interval
+            for claim, (rung, _) in statements.LADDER.items()
+            if (found := self.findings.get(claim)) and (interval := found.interval)
+        }
 
 
 def load(folder: Path) -> Run:
