@@ -23,36 +23,6 @@ _INTERVALS: Final = (
     ((0.70, 0.75), (0.75, 0.80)),
 )
 
-_START: Final = {
-    "00.1": Exercise(
-        truth=lambda images, batch_size: len(range(0, images, batch_size)),
-        cases=((2000, 20), (2000, 32), (7, 10), (10, 10), (1001, 1000)),
-        why="The last batch may be smaller than the others, but it is a step too.",
-        mistakes={
-            "Pictures that do not fill a batch are left out: a last, smaller batch is a step "
-            "as well.": lambda images, batch_size: images // batch_size,
-            "A step is a whole batch, so the number of steps is a "
-            "whole number.": lambda images, batch_size: images / batch_size,
-            "There is one step too many when the batches come out even: try 10 pictures in batches "
-            "of 10.": lambda images, batch_size: images // batch_size + 1,
-        },
-    ),
-    "00.2": Exercise(
-        truth=lambda first, second: max(first[0], second[0]) <= min(first[1], second[1]),
-        cases=_INTERVALS,
-        why="They overlap unless one ends before the other begins.",
-        mistakes={
-            "It looks only for an end of the first interval inside the second. What if the first "
-            "one contains all of "
-            "the second?": lambda a, b: b[0] <= a[0] <= b[1] or b[0] <= a[1] <= b[1],
-            "It takes for granted that the first interval is the lower one.": lambda a, b: (
-                a[1] >= b[0]
-            ),
-            "Two intervals that share only an end overlap too: each contains "
-            "its bounds.": lambda a, b: a[0] < b[1] and b[0] < a[1],
-        },
-    ),
-}
 
 # 01: shapes, convolution, its gradient ----------------------------------------------------
 
@@ -76,59 +46,6 @@ _FILTERS: Final = _rng.normal(size=(3, 3, 3, 2))
 _KERNEL: Final = _rng.normal(size=(3, 3))
 _INCOMING: Final = _rng.normal(size=(4, 5))
 
-
-_BLOCKS: Final = {
-    "01.1": Exercise(
-        truth=lambda output, kernel, stride: next(
-            size for size in count(kernel) if len(range(0, size - kernel + 1, stride)) == output
-        ),
-        cases=((148, 3, 1), (74, 2, 2), (73, 5, 2), (1, 3, 2), (3, 4, 3)),
-        why="The first window needs the kernel's pixels, and each further one a stride more.",
-        mistakes={
-            "The first window has to be paid for, but not by a stride: try a feature map with a "
-            "single position.": lambda output, kernel, stride: output * stride + kernel,
-            "With so few pixels the last window hangs over "
-            "the rim.": lambda output, kernel, stride: output * stride,
-            "That is right for stride 1 only.": lambda output, kernel, stride: output + kernel - 1,
-            "So many pixels give this feature map, but so do fewer: the last stride need not "
-            "be complete.": lambda output, kernel, stride: output * stride + kernel - 1,
-        },
-    ),
-    "01.2": Exercise(
-        truth=_feature_maps,
-        cases=((_IMAGE, _FILTERS),),
-        why="One ring of zeros lets a 3 × 3 window sit on every pixel.",
-        mistakes={
-            "The output is smaller than the picture: nothing was padded.": partial(
-                _feature_maps, pad=(0, 0)
-            ),
-            "The window has been turned by 180°. That is the convolution of mathematics; networks "
-            "leave the window as it is.": partial(_feature_maps, turn=True),
-            "The rim is padded with copies of the outer pixels; `same` pads with zeros.": partial(
-                _feature_maps, rim="edge"
-            ),
-            "All padding went to one side, so the feature maps are shifted: put half of it "
-            "in front.": partial(_feature_maps, pad=(0, 2)),
-        },
-    ),
-    "01.3": Exercise(
-        truth=partial(convolve2d, mode="full"),
-        cases=((_INCOMING, _KERNEL), (_INCOMING[:2], _KERNEL[:2])),
-        why="Every output hands its gradient back to the pixels under the window, weight by "
-        "weight: the full convolution with the flipped kernel.",
-        mistakes={
-            "The kernel was not flipped: the pixel under the window's first weight is up and left "
-            "of the one under "
-            "its last.": lambda incoming, kernel: correlate2d(incoming, kernel, mode="full"),
-            "The gradient is smaller than the picture: pixels at the rim lie under the window too, "
-            "so it must be allowed to "
-            "hang over.": lambda incoming, kernel: convolve2d(incoming, kernel, mode="valid"),
-            "The result is as large as the output, not as the picture.": lambda incoming, kernel: (
-                convolve2d(incoming, kernel, mode="same")
-            ),
-        },
-    ),
-}
 
 # 02: batch normalization ------------------------------------------------------------------
 
@@ -197,61 +114,6 @@ _FOLDED: Final = (
     1e-1,
 )
 
-_BATCH_NORM: Final = {
-    "02.1": Exercise(
-        truth=lambda variance, momentum, steps: reduce(
-            lambda moving, _: momentum * moving + (1 - momentum) * variance, range(steps), 1.0
-        ),
-        cases=((4.0, 0.9, 0), (4.0, 0.9, 1), (4.0, 0.99, 20), (0.25, 0.9, 7)),
-        why="What is left of the start shrinks by the momentum at each step; the rest is the "
-        "batches'.",
-        mistakes={
-            "It starts at the wrong number: the moving mean starts at 0, the moving variance "
-            "does not.": lambda v, p, t: v * (1 - p**t),
-            "Old and new are mixed up: the momentum is the share that stays.": lambda v, p, t: (
-                v + (1 - p) ** t * (1 - v)
-            ),
-            "The steps do not add up to a straight line: each takes its share of what is "
-            "still left.": lambda v, p, t: 1 + t * (1 - p) * (v - 1),
-        },
-    ),
-    "02.2": Exercise(
-        truth=_complex_steps,
-        cases=(_BACK,),
-        why="It agrees with what happens to the loss when each number is nudged.",
-        mistakes={
-            "Your gradient for x takes mean and variance for constants. They depend on every x of "
-            "the channel, so each x has two more paths to the loss.": partial(_backward, "gamma"),
-            "The path through the variance is missing from the gradient for x.": partial(
-                _backward, "gamma mean"
-            ),
-            "The path through the mean is missing from the gradient for x.": partial(
-                _backward, "gamma variance"
-            ),
-            "Gamma stands between x and the loss, and the gradient for x passes it by.": partial(
-                _backward, "mean variance"
-            ),
-            "The gradients for gamma and beta are averages. Both numbers act on every row, and the "
-            "effects add up.": partial(_backward, "gamma mean variance averaged"),
-        },
-    ),
-    "02.3": Exercise(
-        truth=_fold,
-        cases=(_FOLDED,),
-        why="In inference mode BatchNorm is affine, and so is a convolution: two in a row are one.",
-        mistakes={
-            "Epsilon is missing under the root.": lambda k, g, b, mv, e: _stretched(
-                k, b, mv[0], g / np.sqrt(mv[1])
-            ),
-            "The moving mean goes through the same stretch as everything else before beta "
-            "is added.": lambda k, g, b, mv, e: (k * g / np.sqrt(mv[1] + e), b - mv[0]),
-            "The stretch is divided by the variance, not by the "
-            "standard deviation.": lambda k, g, b, mv, e: _stretched(k, b, mv[0], g / (mv[1] + e)),
-            "The moving mean has the wrong sign in your bias: it is taken off, "
-            "not added.": lambda k, g, b, mv, e: _stretched(k, b, -mv[0], g / np.sqrt(mv[1] + e)),
-        },
-    ),
-}
 
 # 03: the family ---------------------------------------------------------------------------
 
@@ -305,7 +167,138 @@ def _corrections(
 _OWN_SPREAD: Final = {"layer", "instance", "group"}
 _MAPS: Final = _rng.normal(1, 2, size=(3, 4, 4, 6)) * np.arange(1, 7)
 
-_FAMILY: Final = {
+EXERCISES: Final = {
+    "00.1": Exercise(
+        truth=lambda images, batch_size: len(range(0, images, batch_size)),
+        cases=((2000, 20), (2000, 32), (7, 10), (10, 10), (1001, 1000)),
+        why="The last batch may be smaller than the others, but it is a step too.",
+        mistakes={
+            "Pictures that do not fill a batch are left out: a last, smaller batch is a step "
+            "as well.": lambda images, batch_size: images // batch_size,
+            "A step is a whole batch, so the number of steps is a "
+            "whole number.": lambda images, batch_size: images / batch_size,
+            "There is one step too many when the batches come out even: try 10 pictures in batches "
+            "of 10.": lambda images, batch_size: images // batch_size + 1,
+        },
+    ),
+    "00.2": Exercise(
+        truth=lambda first, second: max(first[0], second[0]) <= min(first[1], second[1]),
+        cases=_INTERVALS,
+        why="They overlap unless one ends before the other begins.",
+        mistakes={
+            "It looks only for an end of the first interval inside the second. What if the first "
+            "one contains all of "
+            "the second?": lambda a, b: b[0] <= a[0] <= b[1] or b[0] <= a[1] <= b[1],
+            "It takes for granted that the first interval is the lower one.": lambda a, b: (
+                a[1] >= b[0]
+            ),
+            "Two intervals that share only an end overlap too: each contains "
+            "its bounds.": lambda a, b: a[0] < b[1] and b[0] < a[1],
+        },
+    ),
+    "01.1": Exercise(
+        truth=lambda output, kernel, stride: next(
+            size for size in count(kernel) if len(range(0, size - kernel + 1, stride)) == output
+        ),
+        cases=((148, 3, 1), (74, 2, 2), (73, 5, 2), (1, 3, 2), (3, 4, 3)),
+        why="The first window needs the kernel's pixels, and each further one a stride more.",
+        mistakes={
+            "The first window has to be paid for, but not by a stride: try a feature map with a "
+            "single position.": lambda output, kernel, stride: output * stride + kernel,
+            "With so few pixels the last window hangs over "
+            "the rim.": lambda output, kernel, stride: output * stride,
+            "That is right for stride 1 only.": lambda output, kernel, stride: output + kernel - 1,
+            "So many pixels give this feature map, but so do fewer: the last stride need not "
+            "be complete.": lambda output, kernel, stride: output * stride + kernel - 1,
+        },
+    ),
+    "01.2": Exercise(
+        truth=_feature_maps,
+        cases=((_IMAGE, _FILTERS),),
+        why="One ring of zeros lets a 3 × 3 window sit on every pixel.",
+        mistakes={
+            "The output is smaller than the picture: nothing was padded.": partial(
+                _feature_maps, pad=(0, 0)
+            ),
+            "The window has been turned by 180°. That is the convolution of mathematics; networks "
+            "leave the window as it is.": partial(_feature_maps, turn=True),
+            "The rim is padded with copies of the outer pixels; `same` pads with zeros.": partial(
+                _feature_maps, rim="edge"
+            ),
+            "All padding went to one side, so the feature maps are shifted: put half of it "
+            "in front.": partial(_feature_maps, pad=(0, 2)),
+        },
+    ),
+    "01.3": Exercise(
+        truth=partial(convolve2d, mode="full"),
+        cases=((_INCOMING, _KERNEL), (_INCOMING[:2], _KERNEL[:2])),
+        why="Every output hands its gradient back to the pixels under the window, weight by "
+        "weight: the full convolution with the flipped kernel.",
+        mistakes={
+            "The kernel was not flipped: the pixel under the window's first weight is up and left "
+            "of the one under "
+            "its last.": lambda incoming, kernel: correlate2d(incoming, kernel, mode="full"),
+            "The gradient is smaller than the picture: pixels at the rim lie under the window too, "
+            "so it must be allowed to "
+            "hang over.": lambda incoming, kernel: convolve2d(incoming, kernel, mode="valid"),
+            "The result is as large as the output, not as the picture.": lambda incoming, kernel: (
+                convolve2d(incoming, kernel, mode="same")
+            ),
+        },
+    ),
+    "02.1": Exercise(
+        truth=lambda variance, momentum, steps: reduce(
+            lambda moving, _: momentum * moving + (1 - momentum) * variance, range(steps), 1.0
+        ),
+        cases=((4.0, 0.9, 0), (4.0, 0.9, 1), (4.0, 0.99, 20), (0.25, 0.9, 7)),
+        why="What is left of the start shrinks by the momentum at each step; the rest is the "
+        "batches'.",
+        mistakes={
+            "It starts at the wrong number: the moving mean starts at 0, the moving variance "
+            "does not.": lambda v, p, t: v * (1 - p**t),
+            "Old and new are mixed up: the momentum is the share that stays.": lambda v, p, t: (
+                v + (1 - p) ** t * (1 - v)
+            ),
+            "The steps do not add up to a straight line: each takes its share of what is "
+            "still left.": lambda v, p, t: 1 + t * (1 - p) * (v - 1),
+        },
+    ),
+    "02.2": Exercise(
+        truth=_complex_steps,
+        cases=(_BACK,),
+        why="It agrees with what happens to the loss when each number is nudged.",
+        mistakes={
+            "Your gradient for x takes mean and variance for constants. They depend on every x of "
+            "the channel, so each x has two more paths to the loss.": partial(_backward, "gamma"),
+            "The path through the variance is missing from the gradient for x.": partial(
+                _backward, "gamma mean"
+            ),
+            "The path through the mean is missing from the gradient for x.": partial(
+                _backward, "gamma variance"
+            ),
+            "Gamma stands between x and the loss, and the gradient for x passes it by.": partial(
+                _backward, "mean variance"
+            ),
+            "The gradients for gamma and beta are averages. Both numbers act on every row, and the "
+            "effects add up.": partial(_backward, "gamma mean variance averaged"),
+        },
+    ),
+    "02.3": Exercise(
+        truth=_fold,
+        cases=(_FOLDED,),
+        why="In inference mode BatchNorm is affine, and so is a convolution: two in a row are one.",
+        mistakes={
+            "Epsilon is missing under the root.": lambda k, g, b, mv, e: _stretched(
+                k, b, mv[0], g / np.sqrt(mv[1])
+            ),
+            "The moving mean goes through the same stretch as everything else before beta "
+            "is added.": lambda k, g, b, mv, e: (k * g / np.sqrt(mv[1] + e), b - mv[0]),
+            "The stretch is divided by the variance, not by the "
+            "standard deviation.": lambda k, g, b, mv, e: _stretched(k, b, mv[0], g / (mv[1] + e)),
+            "The moving mean has the wrong sign in your bias: it is taken off, "
+            "not added.": lambda k, g, b, mv, e: _stretched(k, b, -mv[0], g / np.sqrt(mv[1] + e)),
+        },
+    ),
     "03.1": Exercise(
         truth=_by_groups,
         cases=((_MAPS, 1), (_MAPS, 2), (_MAPS, 3), (_MAPS, 6)),
@@ -363,5 +356,3 @@ _FAMILY: Final = {
         },
     ),
 }
-
-EXERCISES: Final = {**_START, **_BLOCKS, **_BATCH_NORM, **_FAMILY}

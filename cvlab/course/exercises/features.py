@@ -36,7 +36,41 @@ def _head_parameters(h: int, w: int, c: int, units: int, pooled: bool, *, mistak
 
 _COLORS: Final = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3)).astype(np.float64)
 
-_EXTRACTION: Final = {
+
+# 10: what a stored view costs, and two looks at a image ----------------------------------
+
+
+def _left_half(images: Array) -> Array:
+    """Stand in for a network: mean red of the upper left quarter of each image, shape (N, 1)."""
+    height, width = images.shape[1] // 2, images.shape[2] // 2
+    return np.asarray(images[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
+
+
+# 11: what trains, how far it moves, confidence ---------------------------------------
+
+_PLAN: Final = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
+
+
+def _vgg16_from(block: int, *, bias: int = 1, only: bool = False, channels: int = 0) -> int:
+    """Convolution by convolution; the options are the readers' mistakes."""
+    seen, total = 3, 0
+    for number, filters in _PLAN.items():
+        for out in filters:
+            if number == block or (number > block and not only):
+                total += 9 * (out if channels else seen) * out + bias * out
+            seen = out
+    return total
+
+
+def _surer(probabilities: Array, factor: float) -> Array:
+    """By odds: multiplying the logit raises the odds to that power."""
+    odds = (probabilities / (1 - probabilities)) ** factor
+    return np.asarray(odds / (1 + odds))
+
+
+_WEIGHTS: Final = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
+
+EXERCISES: Final = {
     "09.1": Exercise(
         # Cut the numbers of the images into pieces.
         truth=lambda count, size: [
@@ -101,18 +135,6 @@ _EXTRACTION: Final = {
             ),
         },
     ),
-}
-
-# 10: what a stored view costs, and two looks at a image ----------------------------------
-
-
-def _left_half(images: Array) -> Array:
-    """Stand in for a network: mean red of the upper left quarter of each image, shape (N, 1)."""
-    height, width = images.shape[1] // 2, images.shape[2] // 2
-    return np.asarray(images[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
-
-
-_FROZEN: Final = {
     "10.1": Exercise(
         truth=lambda views, view, whole, head: next(
             epochs for epochs in count() if views * view + epochs * head < epochs * whole
@@ -156,33 +178,6 @@ _FROZEN: Final = {
             ),
         },
     ),
-}
-
-# 11: what trains, how far it moves, confidence ---------------------------------------
-
-_PLAN: Final = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
-
-
-def _vgg16_from(block: int, *, bias: int = 1, only: bool = False, channels: int = 0) -> int:
-    """Convolution by convolution; the options are the readers' mistakes."""
-    seen, total = 3, 0
-    for number, filters in _PLAN.items():
-        for out in filters:
-            if number == block or (number > block and not only):
-                total += 9 * (out if channels else seen) * out + bias * out
-            seen = out
-    return total
-
-
-def _surer(probabilities: Array, factor: float) -> Array:
-    """By odds: multiplying the logit raises the odds to that power."""
-    odds = (probabilities / (1 - probabilities)) ** factor
-    return np.asarray(odds / (1 + odds))
-
-
-_WEIGHTS: Final = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
-
-_TUNING: Final = {
     "11.1": Exercise(
         truth=_vgg16_from,
         cases=((5,), (4,), (3,), (1,)),
@@ -239,5 +234,3 @@ _TUNING: Final = {
         },
     ),
 }
-
-EXERCISES: Final = {**_EXTRACTION, **_FROZEN, **_TUNING}

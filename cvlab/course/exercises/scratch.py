@@ -24,7 +24,65 @@ def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]
     )
 
 
-_DATASET: Final = {
+# 05: parameters, loss, shuffled labels ----------------------------------------------------
+
+
+def _parameters(image_size: int, units: int, mistake: str = "") -> int:
+    """The small convnet's, layer by layer; `mistake` names one that readers make."""
+    size, channels, total, bias = image_size, 3, 0, mistake != "no bias"
+    for filters in (32, 64, 128, 128):
+        total += (9 * channels + bias) * filters
+        size = size // 2 if mistake == "padded" else (size - 2 + (mistake == "rounded up")) // 2
+        channels = filters
+    return total + (size * size * channels + bias) * units + units + bias
+
+
+def _cross_entropy(probabilities: Array, labels: Array) -> float:
+    """By the likelihood: minus the logarithm of what was given to the true class, on average."""
+    given_to_truth = [p if label else 1 - p for p, label in zip(probabilities, labels, strict=True)]
+    return -float(np.sum(np.log(given_to_truth))) / len(labels)
+
+
+_GUESSES: Final = (np.array([0.9, 0.2, 0.6, 0.5, 0.99]), np.array([1, 0, 0, 1, 1]))
+
+
+# 06: units of angles, the shear that shows, gains -----------------------------------------
+
+
+def _gains(
+    gain: float, right: float, wrong: float, *, point: float = 100
+) -> tuple[float, float, float]:
+    return point * gain, gain / right, gain / wrong
+
+
+# 07: dropout, the kept epoch, Grad-CAM ----------------------------------------------------
+
+
+def _epoch(best: Callable[..., Any], curve: str, history: dict[str, list[float]]) -> int:
+    return int(best(history[curve])) + 1
+
+
+def _heat(
+    maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu", scale: bool = True
+) -> Array:
+    """Grad-CAM; the options are the readers' mistakes."""
+    mean, largest = gradients.mean(axis=(0, 1)), gradients.max(axis=(0, 1))
+    heat = (maps * {"mean": mean, "max": largest, "place": gradients}[weigh]).sum(axis=-1)
+    heat = {"relu": np.maximum(heat, 0), "abs": np.abs(heat), "none": heat}[cut]
+    return np.asarray(heat / heat.max() if scale and heat.max() > 0 else heat)
+
+
+_HALF: Final = _rng.random((4, 6)) < 0.5
+_CURVES: Final = {
+    "accuracy": [0.6, 0.7, 0.8, 0.9, 0.95],
+    "loss": [0.7, 0.6, 0.4, 0.3, 0.2],
+    "val_accuracy": [0.55, 0.64, 0.70, 0.72, 0.71],
+    "val_loss": [0.69, 0.61, 0.58, 0.66, 0.80],
+}
+_MAPS: Final = np.maximum(_rng.normal(size=(3, 4, 5)), 0)
+_SLOPES: Final = _rng.normal(size=(3, 4, 5))
+
+EXERCISES: Final = {
     "04.1": Exercise(
         # The overlap of two random subsets follows the hypergeometric distribution.
         truth=lambda chosen, available: float(stats.hypergeom(available, chosen, chosen).mean()),
@@ -72,30 +130,6 @@ _DATASET: Final = {
             ),
         },
     ),
-}
-
-# 05: parameters, loss, shuffled labels ----------------------------------------------------
-
-
-def _parameters(image_size: int, units: int, mistake: str = "") -> int:
-    """The small convnet's, layer by layer; `mistake` names one that readers make."""
-    size, channels, total, bias = image_size, 3, 0, mistake != "no bias"
-    for filters in (32, 64, 128, 128):
-        total += (9 * channels + bias) * filters
-        size = size // 2 if mistake == "padded" else (size - 2 + (mistake == "rounded up")) // 2
-        channels = filters
-    return total + (size * size * channels + bias) * units + units + bias
-
-
-def _cross_entropy(probabilities: Array, labels: Array) -> float:
-    """By the likelihood: minus the logarithm of what was given to the true class, on average."""
-    given_to_truth = [p if label else 1 - p for p, label in zip(probabilities, labels, strict=True)]
-    return -float(np.sum(np.log(given_to_truth))) / len(labels)
-
-
-_GUESSES: Final = (np.array([0.9, 0.2, 0.6, 0.5, 0.99]), np.array([1, 0, 0, 1, 1]))
-
-_BASELINE: Final = {
     "05.1": Exercise(
         truth=_parameters,
         cases=((150, 512), (200, 512), (150, 64), (64, 512), (151, 512)),
@@ -143,18 +177,6 @@ _BASELINE: Final = {
             "learn from?": lambda: ("stays", "rises"),
         },
     ),
-}
-
-# 06: units of angles, the shear that shows, gains -----------------------------------------
-
-
-def _gains(
-    gain: float, right: float, wrong: float, *, point: float = 100
-) -> tuple[float, float, float]:
-    return point * gain, gain / right, gain / wrong
-
-
-_AUGMENTATION: Final = {
     "06.1": Exercise(
         truth=lambda degrees: float(np.deg2rad(degrees) / (2 * np.pi)),
         cases=((40,), (180,), (7.5,)),
@@ -209,36 +231,6 @@ _AUGMENTATION: Final = {
             ),
         },
     ),
-}
-
-# 07: dropout, the kept epoch, Grad-CAM ----------------------------------------------------
-
-
-def _epoch(best: Callable[..., Any], curve: str, history: dict[str, list[float]]) -> int:
-    return int(best(history[curve])) + 1
-
-
-def _heat(
-    maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu", scale: bool = True
-) -> Array:
-    """Grad-CAM; the options are the readers' mistakes."""
-    mean, largest = gradients.mean(axis=(0, 1)), gradients.max(axis=(0, 1))
-    heat = (maps * {"mean": mean, "max": largest, "place": gradients}[weigh]).sum(axis=-1)
-    heat = {"relu": np.maximum(heat, 0), "abs": np.abs(heat), "none": heat}[cut]
-    return np.asarray(heat / heat.max() if scale and heat.max() > 0 else heat)
-
-
-_HALF: Final = _rng.random((4, 6)) < 0.5
-_CURVES: Final = {
-    "accuracy": [0.6, 0.7, 0.8, 0.9, 0.95],
-    "loss": [0.7, 0.6, 0.4, 0.3, 0.2],
-    "val_accuracy": [0.55, 0.64, 0.70, 0.72, 0.71],
-    "val_loss": [0.69, 0.61, 0.58, 0.66, 0.80],
-}
-_MAPS: Final = np.maximum(_rng.normal(size=(3, 4, 5)), 0)
-_SLOPES: Final = _rng.normal(size=(3, 4, 5))
-
-_DROPOUT: Final = {
     "07.1": Exercise(
         truth=lambda values, kept, rate: np.where(kept, values / (1 - rate), 0),
         cases=(
@@ -306,5 +298,3 @@ _DROPOUT: Final = {
         },
     ),
 }
-
-EXERCISES: Final = {**_DATASET, **_BASELINE, **_AUGMENTATION, **_DROPOUT}

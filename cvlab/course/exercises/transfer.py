@@ -25,7 +25,62 @@ def _inception_parameters(channels: int, filters: tuple[int, ...], mistake: str 
     return sum((size**2 * seen + bias) * made for size, seen, made in windows)
 
 
-_PRETRAINED: Final = {
+# 12: what trains, which statistics, how fast they drift ----------------------------------
+
+
+def _weights_that_train(stack: list[tuple[str, bool, bool]]) -> int:
+    """Ask Keras: build the layers and count."""
+    from keras import layers  # noqa: PLC0415 (Keras takes seconds to import)
+
+    make: dict[str, Callable[[bool], Any]] = {
+        "conv": lambda bias: layers.Conv2D(4, 3, padding="same", use_bias=bias),
+        "norm": lambda _: layers.BatchNormalization(),
+        "pool": lambda _: layers.MaxPooling2D(2),
+    }
+    found = 0
+    for kind, has_bias, trainable in stack:
+        layer = make[kind](has_bias)
+        layer.build((None, 8, 8, 4))
+        layer.trainable = trainable
+        found += len(layer.trainable_weights)
+    return found
+
+
+def _count(
+    stack: list[tuple[str, bool, bool]], *, norm: int = 2, bias: bool = True, frozen: bool = False
+) -> int:
+    """Count by rule; the options are the readers' mistakes."""
+    weights = {"conv": 1, "norm": norm, "pool": 0}
+    return sum(
+        weights[kind] + (kind == "conv" and (has_bias or not bias))
+        for kind, has_bias, trainable in stack
+        if trainable or frozen
+    )
+
+
+def _normalizes_by(trainable: bool, training: bool) -> str:
+    """Ask Keras: a batch of two numbers has the mean 0 afterwards, or it has not."""
+    import keras  # noqa: PLC0415
+
+    norm = keras.layers.BatchNormalization(trainable=trainable)
+    output = norm(keras.ops.convert_to_tensor([[3.0], [5.0]]), training=training)
+    return "batch" if abs(float(keras.ops.mean(output))) < 0.1 else "moving"
+
+
+# What BatchNormalization uses: not the batch's, or the batch's.
+_STATISTICS: Final = ("moving", "batch")
+
+
+# 13: which difference is real -------------------------------------------------------------
+
+
+def _upper_tail(only_first: int, only_second: int) -> float:
+    """Probability that a given network wins at least as many as the winner did."""
+    split = (max(only_first, only_second), only_first + only_second)
+    return float(stats.binomtest(*split, alternative="greater").pvalue)
+
+
+EXERCISES: Final = {
     "08.1": Exercise(
         truth=_inception_parameters,
         cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
@@ -72,54 +127,6 @@ _PRETRAINED: Final = {
             "a key.": lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
         },
     ),
-}
-
-# 12: what trains, which statistics, how fast they drift ----------------------------------
-
-
-def _weights_that_train(stack: list[tuple[str, bool, bool]]) -> int:
-    """Ask Keras: build the layers and count."""
-    from keras import layers  # noqa: PLC0415 (Keras takes seconds to import)
-
-    make: dict[str, Callable[[bool], Any]] = {
-        "conv": lambda bias: layers.Conv2D(4, 3, padding="same", use_bias=bias),
-        "norm": lambda _: layers.BatchNormalization(),
-        "pool": lambda _: layers.MaxPooling2D(2),
-    }
-    found = 0
-    for kind, has_bias, trainable in stack:
-        layer = make[kind](has_bias)
-        layer.build((None, 8, 8, 4))
-        layer.trainable = trainable
-        found += len(layer.trainable_weights)
-    return found
-
-
-def _count(
-    stack: list[tuple[str, bool, bool]], *, norm: int = 2, bias: bool = True, frozen: bool = False
-) -> int:
-    """Count by rule; the options are the readers' mistakes."""
-    weights = {"conv": 1, "norm": norm, "pool": 0}
-    return sum(
-        weights[kind] + (kind == "conv" and (has_bias or not bias))
-        for kind, has_bias, trainable in stack
-        if trainable or frozen
-    )
-
-
-def _normalizes_by(trainable: bool, training: bool) -> str:
-    """Ask Keras: a batch of two numbers has the mean 0 afterwards, or it has not."""
-    import keras  # noqa: PLC0415
-
-    norm = keras.layers.BatchNormalization(trainable=trainable)
-    output = norm(keras.ops.convert_to_tensor([[3.0], [5.0]]), training=training)
-    return "batch" if abs(float(keras.ops.mean(output))) < 0.1 else "moving"
-
-
-# What BatchNormalization uses: not the batch's, or the batch's.
-_STATISTICS: Final = ("moving", "batch")
-
-_FREEZING: Final = {
     "12.1": Exercise(
         truth=_weights_that_train,
         cases=(
@@ -166,18 +173,6 @@ _FREEZING: Final = {
             "the whole.": lambda momentum, share: ceil(share / (1 - momentum)),
         },
     ),
-}
-
-# 13: which difference is real -------------------------------------------------------------
-
-
-def _upper_tail(only_first: int, only_second: int) -> float:
-    """Probability that a given network wins at least as many as the winner did."""
-    split = (max(only_first, only_second), only_first + only_second)
-    return float(stats.binomtest(*split, alternative="greater").pvalue)
-
-
-_LADDER: Final = {
     "13.1": Exercise(
         truth=lambda a, b: float(stats.binomtest(a, a + b).pvalue),
         cases=((20, 8), (8, 20), (5, 5), (1, 0), (0, 12)),
@@ -210,5 +205,3 @@ _LADDER: Final = {
         },
     ),
 }
-
-EXERCISES: Final = {**_PRETRAINED, **_FREEZING, **_LADDER}
