@@ -130,13 +130,8 @@ def keras_backend() -> str:
     settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
     try:
         return str(json.loads(settings.read_text(encoding="utf-8"))["backend"])
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # not there, or not readable for Keras either
-        return "tensorflow"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"  # it is not there, or Keras cannot read it either
 
 
 def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
