@@ -96,11 +96,10 @@ def note_machine(folder: Path, profile: str) -> None:
         return
     # Asking Keras takes seconds; without a driver there is no GPU that it could name.
     found = machine.check(gpu=shutil.which("nvidia-smi") is not None)
-    memory = "unknown" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB"
     facts = {
         "System": found.system,
         "Cores": str(found.cores),
-        "Memory": memory,
+        "Memory": "unknown" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB",
         "Multiplies bfloat16": "yes" if found.bfloat16 else "no",
         "Graphics card": ", ".join(found.gpus or ()) or "none",
         "Python": found.python,
