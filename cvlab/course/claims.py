@@ -159,11 +159,6 @@ def verdict_lines(verdicts: Mapping[str, str]) -> str:
     return "\n".join(f"{name:<{width}}  {verdict}" for name, verdict in verdicts.items())
 
 
-def expected(notebook: str) -> dict[str, str]:
-    """Return the verdicts by claim id that the committed outputs of a notebook show."""
-    return {claim.id: claim.expected() for claim in statements.of_notebook(notebook)}
-
-
 def check(notebook: str, profile: str, measured: Mapping[str, Measured]) -> Checked:
     """Compare a notebook's measurements with what the lecture says, and keep the findings.
 

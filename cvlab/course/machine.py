@@ -70,13 +70,12 @@ class Machine:
 
     def report(self) -> str:
         """Return the facts, one per line, and the warnings below them."""
-        memory = "unknown" if self.memory_gib is None else f"{self.memory_gib:.1f} GiB"
         rows = {
             "Python": self.python,
             **self.packages,
             "system": self.system,
             "cores": str(self.cores),
-            "memory": memory,
+            "memory": "unknown" if self.memory_gib is None else f"{self.memory_gib:.1f} GiB",
             "bfloat16": "yes" if self.bfloat16 else "no",
             "GPU": "not asked for" if self.gpus is None else ", ".join(self.gpus) or "none",
         }
@@ -130,13 +129,8 @@ def keras_backend() -> str:
     settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
     try:
         return str(json.loads(settings.read_text(encoding="utf-8"))["backend"])
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # not there, or not readable for Keras either
-        return "tensorflow"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"  # it is not there, or Keras cannot read it either
 
 
 def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -22,9 +22,6 @@ DIFFERS: Final = "differs"
 UNMEASURED: Final = "not measured in this profile"
 
 ALL: Final = tuple(profiles.PROFILES)
-_NUMBERED: Final = ("steps", "errata", "questions")
-# The lecture's accuracies are those of photos; drawn images can neither confirm nor refute them.
-PHOTOS: Final = ("laptop", "lecture")
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,9 @@ def read(file: Path = FILE) -> Lecture:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         unknown = content.keys() - {field.name for field in fields(Lecture)}
         _require(not unknown, f"[{'], ['.join(sorted(unknown))}] is not a part of it")
-        steps, errata, questions = (_numbered(content, part) for part in _NUMBERED)
+        steps, errata, questions = (
+            _numbered(content, part) for part in ("steps", "errata", "questions")
+        )
         claims: dict[str, Claim] = {}
         for notebook, entries in content.get("claims", {}).items():
             for name, entry in entries.items():

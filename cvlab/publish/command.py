@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from cvlab import profiles
+from cvlab.course import machine
 
 PROJECT: Final = Path(__file__).parents[2]
-BACKENDS: Final = ("tensorflow", "jax", "torch")
 # Measurements with options of their own, in `cvlab.experiments`.
 _EXPERIMENTS: Final = {
     "pretrain": ("pretrain", "train the embedded base again on drawn animals (15 minutes)"),
     "ladder": ("ladder", "measure the whole ladder over several seeds (hours)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
 }
+# What Python runs for a notebook.
+_EXECUTE: Final = ("-m", "cvlab", "execute")
 _PYTEST: Final = (
     *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
     *("--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"),
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return int(options.run(options))
+        return options.run(options) or 0  # most commands either succeed or raise
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -91,9 +93,10 @@ def _kernels() -> argparse.ArgumentParser:
     ):
         default = os.environ.get(f"CVLAB_{name.upper()}")
         parser.add_argument(f"--{name}", default=default, metavar=metavar, help=text)
-    installed = next((name for name in BACKENDS if find_spec(name)), BACKENDS[0])
+    backends = list(machine.BACKENDS)
+    installed = next(filter(find_spec, backends), backends[0])
     backend = os.environ.get("KERAS_BACKEND") or installed
-    parser.add_argument("--backend", default=backend, choices=BACKENDS)
+    parser.add_argument("--backend", default=backend, choices=backends)
     parser.add_argument("-j", "--jobs", type=_count, metavar="N", help="notebooks at a time")
     return parser
 
@@ -154,7 +157,7 @@ def _pool(
     options: argparse.Namespace, command: Callable[[Path], Sequence[str] | None], profile: str
 ) -> list[str]:
     """Run a command for each notebook, several at a time; return the names of those that failed."""
-    from cvlab.course import machine, recorded
+    from cvlab.course import recorded
     from cvlab.publish import schedule
 
     here = machine.check(gpu=False)
@@ -189,8 +192,8 @@ def _lectures(options: argparse.Namespace) -> int:
         if outcomes.Record.current(folder, path.stem, key):
             return None
         target = folder / path.name
-        to = ("execute", str(path), str(target), "--profile", profile, "--inputs", key)
-        return (sys.executable, "-m", "cvlab", *to)
+        to = (str(path), str(target), "--profile", profile, "--inputs", key)
+        return (sys.executable, *_EXECUTE, *to)
 
     failed = _pool(options, command, profile)
     text, problems = outcomes.table(folder, [path.stem for path in _sources(options)])
@@ -214,68 +217,62 @@ def _execute(options: argparse.Namespace) -> int:
     return int(record.verdict != "passed")
 
 
-def _refresh(options: argparse.Namespace) -> int:
+def _each(arguments: Sequence[str], options: argparse.Namespace) -> int:
+    """Run Python with the same arguments for each notebook."""
     _environment(options)
-    command = (sys.executable, "-m", "cvlab", "execute")
-    return int(bool(_pool(options, lambda path: (*command, str(path)), "quick")))
+    failed = _pool(options, lambda path: (sys.executable, *arguments, str(path)), "quick")
+    return int(bool(failed))
 
 
-def _check(options: argparse.Namespace) -> int:
-    _environment(options)
-    command = (sys.executable, *_PYTEST)
-    return int(bool(_pool(options, lambda path: (*command, str(path)), "quick")))
+_refresh, _check = partial(_each, _EXECUTE), partial(_each, _PYTEST)
 
 
-def _lab(options: argparse.Namespace) -> int:
+def _lab(options: argparse.Namespace) -> None:
     _environment(options)
     command = [sys.executable, "-m", "jupyterlab", str(_sources(options)[0])]
     os.execv(sys.executable, command)  # so that JupyterLab itself asks after Ctrl-C
 
 
-def _report(options: argparse.Namespace) -> int:
+def _report(options: argparse.Namespace) -> None:
     from cvlab.publish import report
 
     print(f"report: {report.build(_run_folder(options), _sources(options))}")
-    return 0
 
 
-def _slides(options: argparse.Namespace) -> int:
+def _slides(options: argparse.Namespace) -> None:
     from cvlab.publish import report
 
     folder = _run_folder(options)
     executed = [path for one in _sources(options) if (path := folder / one.name).exists()]
     written = report.make_slides(folder / "slides", executed or _sources(options))
     print(f"{len(written)} notebooks as slides: {folder / 'slides/index.html'}")
-    return 0
 
 
-def _student(options: argparse.Namespace) -> int:
+def _student(options: argparse.Namespace) -> None:
     from cvlab.publish import student
 
-    written = student.copies(_sources(options), options.out / "student")
-    print(f"{len(written)} notebooks without solutions are in {options.out / 'student'}")
-    return 0
+    folder = options.out / "student"
+    written = student.copies(_sources(options), folder)
+    print(f"{len(written)} notebooks without solutions are in {folder}")
 
 
-def _compare(options: argparse.Namespace) -> int:
+def _compare(options: argparse.Namespace) -> None:
     from cvlab.publish import report, results
 
     html = report.comparison(*map(results.load, options.runs))
-    options.out.mkdir(parents=True, exist_ok=True)
     target = options.out / "compare.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(html, encoding="utf-8")
     print(f"comparison: {target}")
-    return 0
 
 
-def _record(options: argparse.Namespace) -> int:
+def _record(options: argparse.Namespace) -> None:
     from cvlab.course import recorded
     from cvlab.publish import contents, results
 
     profile = results.record(_run_folder(options))
     print(f"the run of {profile} is kept in {recorded.FILE.name}")
     contents.update(_sources(options))
-    return 0
 
 
 def _contents(options: argparse.Namespace) -> int:
@@ -290,8 +287,7 @@ def _contents(options: argparse.Namespace) -> int:
 
 
 def _run_folder(options: argparse.Namespace) -> Path:
-    folder: Path = options.out / (options.profile or "quick")
-    return folder
+    return Path(options.out, options.profile or "quick")
 
 
 # What each command does, and the groups of options that it takes.

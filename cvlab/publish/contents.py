@@ -29,7 +29,6 @@ _TABLE: Final = re.compile(r"(?<=## Contents\n\n).*?(?=\n\n## |\Z)", re.DOTALL)
 
 # First cell where a repository is set. Only a reader on Colab needs it, so it asks first.
 _COLAB: Final = str(asset("colab.txt")).strip()
-_COLAB_START: Final = _COLAB.splitlines()[0]
 
 
 def repository(settings: Path = PROJECT / "pyproject.toml") -> str:
@@ -84,7 +83,7 @@ def table(titles: Mapping[str, str], runs: Mapping[str, Recorded]) -> str:
         "|---|" + "---|" * len(recorded_profiles),
     ]
     for name, title in titles.items():
-        times = (runs[profile].seconds.get(name) for profile in recorded_profiles)
+        times = [runs[profile].seconds.get(name) for profile in recorded_profiles]
         cells = "".join(f" {span(seconds) if seconds else '–'} |" for seconds in times)
         lines.append(f"| [{title}]({name}.ipynb) |{cells}")
     return "\n".join(lines)
@@ -137,16 +136,15 @@ def write(
             f"{name}: the first cell needs a line **Time**, and the last cell must be Markdown "
             "with ## Onward; the generated parts have no place otherwise"
         )
-    sentence = time_line(name, runs)
-    if sentence:
+    if sentence := time_line(name, runs):
         first.source = _TIME.sub(sentence, first.source, count=1)
-    opening = links(name, course)
-    first.source = _OPEN.sub("", first.source) + (f"\n\n{opening}" if opening else "")
+    first.source = f"{_OPEN.sub('', first.source)}\n\n{links(name, course)}".rstrip()
     last.source = _WAY.sub("", last.source) + f"\n\n---\n\n{way(name, titles)}"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _TABLE.sub(lambda _: table(titles, runs), cell.source)
-    notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(_COLAB_START)]
+    start = _COLAB.splitlines()[0]
+    notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(start)]
     if course:
         cell = nbformat.v4.new_code_cell(_COLAB.format(repository=course))
         cell.id = "colab"

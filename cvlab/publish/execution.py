@@ -80,7 +80,8 @@ def _execute(source: Path, target: Path, profile: str, inputs: str) -> Record:
         verdict = "failed" if problem else "passed"
         seconds = time.monotonic() - start
         # In this order: a target is never there without its record, or the table would miss it.
-        record = Record(name, profile, seconds, verdict, cell, problem, _now(), inputs)
+        finished = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+        record = Record(name, profile, seconds, verdict, cell, problem, finished, inputs)
         record.save(folder)
         if partial.exists():  # a kernel may die before anything is written
             partial.replace(failed if problem else target)
@@ -96,9 +97,10 @@ def _run(source: Path, executed: Path, profile: str) -> tuple[int, str]:
     except PapermillExecutionError as error:
         # papermill counts the cells of the executed notebook, where it has put one or two of its
         # own in front; the reader looks for the cell in the source.
-        first_line = next((line for line in error.source.splitlines() if line.strip()), "")
-        problem = f"{first_line.strip()} -> {error.ename}: {error.evalue}"
-        return _source_cell(source, error.source), problem
+        first_line = next(iter(error.source.strip().splitlines()), "").strip()
+        cells = nbformat.read(source, as_version=4).cells
+        number = next((n for n, cell in enumerate(cells, 1) if cell.source == error.source), 0)
+        return number, f"{first_line} -> {error.ename}: {error.evalue}"
     except DeadKernelError:
         return 0, (
             "the kernel died, most likely because it ran out of memory: close other programs and "
@@ -141,15 +143,6 @@ def _kernel_that_writes_to(messages: IO[str]) -> type[AsyncKernelManager]:
             await super().start_kernel(stderr=messages, **options)
 
     return Manager
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _source_cell(source: Path, code: str) -> int:
-    cells = nbformat.read(source, as_version=4).cells
-    return next((i for i, cell in enumerate(cells, 1) if cell.source == code), 0)
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:

@@ -6,10 +6,9 @@ notebooks lead to their pages, and solutions of exercises are folded away. The t
 """
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeAlias
 
 import jinja2
 import nbformat
@@ -20,18 +19,8 @@ from nbformat import NotebookNode
 
 from cvlab.publish.formulas import mathml
 
-
-@dataclass(frozen=True)
-class Link:
-    """Where another page is.
-
-    Attributes:
-        title: Text of the link.
-        address: Relative address.
-    """
-
-    title: str
-    address: str
+# A link to another page: its text and its relative address.
+Link: TypeAlias = tuple[str, str]
 
 
 class _Renderer(IPythonRenderer):
@@ -87,19 +76,15 @@ def body(notebook: NotebookNode) -> str:
     """
     html, _ = _exporter().from_notebook_node(notebook)
     # What is wider than a phone scrolls by itself, and can be scrolled by keyboard.
-    html = re.sub(r"<pre>", '<pre tabindex="0">', str(html))
-    html = re.sub(r"<table\b.*?</table>", _scrolling, html, flags=re.DOTALL)
+    html = str(html).replace("<pre>", '<pre tabindex="0">')
+    scrolling = r'<div class="scroll" tabindex="0">\g<0></div>'
+    html = re.sub(r"<table\b.*?</table>", scrolling, html, flags=re.DOTALL)
     return html.replace("<main>", "").replace("</main>", "")
-
-
-def _scrolling(table: re.Match[str]) -> str:
-    return f'<div class="scroll" tabindex="0">{table[0]}</div>'
 
 
 def asset(name: str) -> Markup:
     """The text of a file in `cvlab/publish/web`, to be put into a page as it is."""
-    file = resources.files("cvlab.publish").joinpath("web", name)
-    return Markup(file.read_text(encoding="utf-8"))
+    return Markup(resources.files("cvlab.publish").joinpath("web", name).read_text("utf-8"))
 
 
 @cache

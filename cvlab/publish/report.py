@@ -17,7 +17,7 @@ from cvlab import plots, profiles
 from cvlab.course import statements
 from cvlab.course.statements import DIFFERS, HOLDS, UNMEASURED
 from cvlab.evaluation.measure import Interval
-from cvlab.publish.pages import Link, notebook_page, page, slides, title_of
+from cvlab.publish.pages import notebook_page, page, slides, title_of
 from cvlab.publish.results import NOT_RUN, Run, load, note_machine
 
 _MARKS: Final = {HOLDS: "✓", DIFFERS: "✗", "passed": "✓", "failed": "✗"}
@@ -55,19 +55,14 @@ def build(folder: Path, notebooks: Sequence[Path]) -> Path:
     titles = {path.stem: title_of(nbformat.read(path, as_version=4)) for path in notebooks}
     # Not those of notebooks that have another name by now.
     run = replace(run, records={n: one for n, one in run.records.items() if n in titles})
-    executed = [name for name in titles if _executed(run, name) is not None]
-    for before, name, after in zip(
-        [None, *executed], executed, [*executed[1:], None], strict=False
-    ):
-        way = (
-            Link(f"← {titles[before]}", f"{before}.html") if before else None,
-            Link("Report", "index.html"),
-            Link(f"{titles[after]} →", f"{after}.html") if after else None,
-        )
-        source = _executed(run, name)
-        if source is not None:
-            html = notebook_page(nbformat.read(source, as_version=4), way=way)
-            (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    executed = {name: file for name in titles if (file := _executed(run, name))}
+    names = list(executed)
+    before = [None, *((f"← {titles[name]}", f"{name}.html") for name in names[:-1])]
+    after = [*((f"{titles[name]} →", f"{name}.html") for name in names[1:]), None]
+    for (name, file), last, following in zip(executed.items(), before, after, strict=True):
+        way = (last, ("Report", "index.html"), following)
+        html = notebook_page(nbformat.read(file, as_version=4), way=way)
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
     target = folder / "index.html"
     target.write_text(report(run, titles), encoding="utf-8")
     return target
@@ -151,15 +146,15 @@ def comparison(first: Run, second: Run) -> str:
 
 
 def _two_ladders(runs: Sequence[Run], names: Sequence[str]) -> dict[str, str] | None:
-    measured, told = {}, {}
-    ladders = [run.ladder() for run in runs]
+    ladders = [(name, run.ladder()) for name, run in zip(names, runs, strict=True)]
+    measured: dict[str, Interval] = {}
+    lecture: dict[str, float] = {}
     for rung, figure in statements.LADDER.values():
-        for name, ladder in zip(names, ladders, strict=True):
-            if rung in ladder:
-                label = f"{rung}, {name}"
-                measured[label], told[label] = ladder[rung], figure
+        found = {f"{rung}, {name}": ladder[rung] for name, ladder in ladders if rung in ladder}
+        measured |= found
+        lecture |= dict.fromkeys(found, figure)
     images = ", ".join(_images(run.profile) for run in runs)
-    return _figure(measured, told, f"test accuracy ({images}; lecture: photos)")
+    return _figure(measured, lecture, f"test accuracy ({images}; lecture: photos)")
 
 
 def make_slides(folder: Path, notebooks: Sequence[Path]) -> list[Path]:
@@ -174,7 +169,7 @@ def make_slides(folder: Path, notebooks: Sequence[Path]) -> list[Path]:
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
         (folder / f"{path.stem}.html").write_text(slides(notebook), encoding="utf-8")
-        decks.append(Link(title_of(notebook), f"{path.stem}.html"))
+        decks.append((title_of(notebook), f"{path.stem}.html"))
     content = page("slides_index.html", "cvlab: slides", decks=decks)
     (folder / "index.html").write_text(content, encoding="utf-8")
-    return [folder / deck.address for deck in decks]
+    return [folder / address for _, address in decks]

@@ -49,12 +49,11 @@ class Run:
 
     def ladder(self) -> dict[str, Interval]:
         """The rungs that were measured, from the bottom up."""
-        rungs = {}
-        for claim, (name, _) in statements.LADDER.items():
-            interval = self.findings[claim].interval if claim in self.findings else None
-            if interval is not None:
-                rungs[name] = interval
-        return rungs
+        return {
+            rung: interval
+            for claim, (rung, _) in statements.LADDER.items()
+            if (found := self.findings.get(claim)) and (interval := found.interval)
+        }
 
 
 def load(folder: Path) -> Run:
@@ -97,11 +96,10 @@ def note_machine(folder: Path, profile: str) -> None:
         return
     # Asking Keras takes seconds; without a driver there is no GPU that it could name.
     found = machine.check(gpu=shutil.which("nvidia-smi") is not None)
-    memory = "unknown" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB"
     facts = {
         "System": found.system,
         "Cores": str(found.cores),
-        "Memory": memory,
+        "Memory": "unknown" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB",
         "Multiplies bfloat16": "yes" if found.bfloat16 else "no",
         "Graphics card": ", ".join(found.gpus or ()) or "none",
         "Python": found.python,

@@ -94,28 +94,26 @@ def run(tasks: Iterable[Task], jobs: int, environment: Mapping[str, str]) -> lis
     """
     waiting, running, failed = ordered(tasks), list[_Running](), list[str]()
     before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    told = "{n} of {total} notebooks{postfix}"
-    bar = tqdm(total=len(waiting), bar_format=told, leave=False, disable=None)
+    shown = "{n} of {total} notebooks{postfix}"
+    bar = tqdm(total=len(waiting), bar_format=shown, leave=False, disable=None)
     try:
         while waiting or running:
             for task in list(waiting):
                 open_names = [one.name for one in waiting] + [one.task.name for one in running]
                 if len(running) < jobs and not waits_for(task.name, open_names):
                     waiting.remove(task)
-                    command = task.command()
-                    if command is None:
-                        bar.update()
-                    else:
+                    if command := task.command():
                         running.append(_start(task, command, environment))
+                    else:
+                        bar.update()
             for one in [one for one in running if one.process.poll() is not None]:
                 running.remove(one)
                 bar.update()
                 if not _ended(one):
                     failed.append(one.task.name)
             now = time.monotonic()
-            bar.set_postfix_str(
-                ", ".join(f"{one.task.name} {now - one.since:.0f} s" for one in running)
-            )
+            told = [f"{one.task.name} {now - one.since:.0f} s" for one in running]
+            bar.set_postfix_str(", ".join(told))
             time.sleep(0.1 if running else 0)
     finally:
         _stop(running)

@@ -30,11 +30,8 @@ def stub(source: str) -> str:
     """
     tree = ast.parse(source)
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    others = [
-        node
-        for node in tree.body
-        if not isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom)
-    ]
+    allowed = ast.FunctionDef | ast.Import | ast.ImportFrom
+    others = [node for node in tree.body if not isinstance(node, allowed)]
     if len(functions) != 1 or others or ast.get_docstring(functions[0]) is None:
         raise ValueError(
             "A solution cell holds imports and one function with a docstring, nothing else, "
@@ -44,9 +41,7 @@ def stub(source: str) -> str:
     function = functions[0]
     docstring = function.body[0]
     lines = source.splitlines()
-    if docstring.end_lineno is None or function.end_lineno is None:
-        raise ValueError("The cell's syntax tree has no line numbers")
-    if function.body[1:] and function.body[1].lineno <= docstring.end_lineno:
+    if function.body[1:] and function.body[1].lineno <= (docstring.end_lineno or 0):
         raise ValueError(
             f"The body of {function.name} begins on the line of its docstring, which students get "
             "to see: begin a new line"

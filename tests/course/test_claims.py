@@ -39,7 +39,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> None:
             says="70+ %",
             figure=(0.7, 0.8),
             percent=True,
-            profiles=statements.PHOTOS,
+            profiles=("laptop", "lecture"),
         ),
     ):
         monkeypatch.setitem(statements.CLAIMS, claim.id, claim)

@@ -12,7 +12,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from cvlab.publish import execution, pages, tags
-from cvlab.publish.pages import Link
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "lectures").glob("[0-9]*.ipynb"))
 
@@ -48,7 +47,7 @@ def notebook() -> NotebookNode:
 
 
 def test_a_page_shows_formulas_figures_and_links(notebook: NotebookNode) -> None:
-    html = pages.notebook_page(notebook, way=(None, Link("Report", "index.html"), None))
+    html = pages.notebook_page(notebook, way=(None, ("Report", "index.html"), None))
     assert "<title>99 · A &amp; B</title>" in html
     assert html.count("<math") == 2
     assert '<math display="block">' in html

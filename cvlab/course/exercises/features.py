@@ -1,7 +1,7 @@
 """The exercises of notebooks 09 to 11: right answers, and the mistakes that readers make."""
 
-from collections.abc import Callable
 from functools import partial
+from itertools import count
 from math import ceil
 from typing import Final
 
@@ -11,16 +11,6 @@ from numpy.linalg import norm
 from cvlab.course.exercises.judging import Array, Exercise
 
 # 09: batches, scales, heads ----------------------------------------------------------------
-
-
-def _batches(count: int, batch_size: int) -> list[tuple[int, int]]:
-    """Assign the images one by one."""
-    found: list[tuple[int, int]] = []
-    for image in range(count):
-        if image % batch_size == 0:
-            found.append((image, image))
-        found[-1] = (found[-1][0], image + 1)
-    return found
 
 
 def _caffe(images: Array) -> Array:
@@ -46,9 +36,47 @@ def _head_parameters(h: int, w: int, c: int, units: int, pooled: bool, *, mistak
 
 _COLORS: Final = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3)).astype(np.float64)
 
-_EXTRACTION: Final = {
+
+# 10: what a stored view costs, and two looks at a image ----------------------------------
+
+
+def _left_half(images: Array) -> Array:
+    """Stand in for a network: mean red of the upper left quarter of each image, shape (N, 1)."""
+    height, width = images.shape[1] // 2, images.shape[2] // 2
+    return np.asarray(images[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
+
+
+# 11: what trains, how far it moves, confidence ---------------------------------------
+
+_PLAN: Final = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
+
+
+def _vgg16_from(block: int, *, bias: int = 1, only: bool = False, channels: int = 0) -> int:
+    """Convolution by convolution; the options are the readers' mistakes."""
+    seen, total = 3, 0
+    for number, filters in _PLAN.items():
+        for out in filters:
+            if number == block or (number > block and not only):
+                total += 9 * (out if channels else seen) * out + bias * out
+            seen = out
+    return total
+
+
+def _surer(probabilities: Array, factor: float) -> Array:
+    """By odds: multiplying the logit raises the odds to that power."""
+    odds = (probabilities / (1 - probabilities)) ** factor
+    return np.asarray(odds / (1 + odds))
+
+
+_WEIGHTS: Final = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
+
+EXERCISES: Final = {
     "09.1": Exercise(
-        truth=_batches,
+        # Cut the numbers of the images into pieces.
+        truth=lambda count, size: [
+            (piece[0], piece[-1] + 1)
+            for piece in np.split(np.arange(count), range(size, count, size))
+        ],
         cases=((100, 20), (45, 20), (7, 10), (21, 20), (3, 1)),
         why="Every picture is in one batch, and the last batch takes what is left.",
         mistakes={
@@ -107,34 +135,10 @@ _EXTRACTION: Final = {
             ),
         },
     ),
-}
-
-# 10: what a stored view costs, and two looks at a image ----------------------------------
-
-
-def _epochs_until_it_pays(
-    views: int, view_seconds: float, whole_seconds: float, head_seconds: float
-) -> int:
-    """By adding up epoch after epoch."""
-    end_to_end, stored, epochs = 0.0, views * view_seconds, 0
-    while stored >= end_to_end:
-        end_to_end, stored, epochs = end_to_end + whole_seconds, stored + head_seconds, epochs + 1
-    return epochs
-
-
-def _both_ways(predict: Callable[[Array], Array], images: Array) -> Array:
-    return np.asarray(np.mean([predict(images), predict(np.flip(images, axis=2))], axis=0))
-
-
-def _left_half(images: Array) -> Array:
-    """Stand in for a network: mean red of the upper left quarter of each image, shape (N, 1)."""
-    height, width = images.shape[1] // 2, images.shape[2] // 2
-    return np.asarray(images[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
-
-
-_FROZEN: Final = {
     "10.1": Exercise(
-        truth=_epochs_until_it_pays,
+        truth=lambda views, view, whole, head: next(
+            epochs for epochs in count() if views * view + epochs * head < epochs * whole
+        ),
         cases=((4, 3.0, 4.0, 0.5), (8, 10.0, 12.0, 1.0), (1, 2.0, 5.0, 0.25), (5, 2.0, 4.5, 2.0)),
         why="The views are paid once, and each epoch afterwards saves nearly all that the base "
         "costs.",
@@ -150,7 +154,9 @@ _FROZEN: Final = {
         },
     ),
     "10.2": Exercise(
-        truth=_both_ways,
+        truth=lambda predict, images: np.mean(
+            [predict(images), predict(np.flip(images, axis=2))], axis=0
+        ),
         cases=(
             (_left_half, np.random.default_rng(1).integers(0, 256, (3, 4, 4, 3)).astype(float)),
             (_left_half, np.random.default_rng(2).integers(0, 256, (1, 6, 8, 3)).astype(float)),
@@ -172,38 +178,6 @@ _FROZEN: Final = {
             ),
         },
     ),
-}
-
-# 11: what trains, how far it moves, confidence ---------------------------------------
-
-_PLAN: Final = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
-
-
-def _vgg16_from(block: int, *, bias: int = 1, only: bool = False, channels: int = 0) -> int:
-    """By the sizes of the kernels; the options are the readers' mistakes."""
-    seen, total = 3, 0
-    for number, filters in _PLAN.items():
-        for out in filters:
-            if number == block or (number > block and not only):
-                entering = seen if not channels else out
-                total += np.zeros((3, 3, entering, out)).size + bias * out
-            seen = out
-    return total
-
-
-def _surer(probabilities: Array, factor: float) -> Array:
-    """By odds: multiplying the logit raises the odds to that power."""
-    odds = (probabilities / (1 - probabilities)) ** factor
-    return np.asarray(odds / (1 + odds))
-
-
-def _relative_change(before: Array, after: Array) -> float:
-    return float(norm(after - before) / norm(before))
-
-
-_WEIGHTS: Final = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
-
-_TUNING: Final = {
     "11.1": Exercise(
         truth=_vgg16_from,
         cases=((5,), (4,), (3,), (1,)),
@@ -240,7 +214,7 @@ _TUNING: Final = {
         },
     ),
     "11.3": Exercise(
-        truth=_relative_change,
+        truth=lambda before, after: float(norm(after - before) / norm(before)),
         cases=(
             (_WEIGHTS, 1.02 * _WEIGHTS),
             (_WEIGHTS, _WEIGHTS + 0.1),
@@ -260,5 +234,3 @@ _TUNING: Final = {
         },
     ),
 }
-
-EXERCISES: Final = {**_EXTRACTION, **_FROZEN, **_TUNING}

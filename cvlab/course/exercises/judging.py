@@ -71,7 +71,7 @@ class Result:
 
 
 class _WrongError(Exception):
-    """The answer cannot be compared; the message says why."""
+    """The answer is not right; the message says why."""
 
 
 def judge(number: str, exercise: Exercise, answer: Answer) -> Result:
@@ -82,31 +82,35 @@ def judge(number: str, exercise: Exercise, answer: Answer) -> Result:
         exercise: The exercise.
         answer: The reader's function. What it raises becomes part of the message.
     """
-    if not callable(answer):
-        return Result(
-            number,
-            False,
-            f"The check needs the function itself, and got {_describe(answer)}: write its name "
-            "without parentheses.",
-        )
-    expected = [_run(exercise, exercise.truth, case) for case in exercise.cases]
     try:
-        given = [_attempt(exercise, answer, case) for case in exercise.cases]
+        _compare(exercise, answer)
     except _WrongError as wrong:
         return Result(number, False, str(wrong))
+    return Result(number, True, exercise.why)
+
+
+def _compare(exercise: Exercise, answer: Answer) -> None:
+    """Raise `_WrongError` unless an answer returns on every case what is right."""
+    if not callable(answer):
+        raise _WrongError(
+            f"The check needs the function itself, and got {_describe(answer)}: write its name "
+            "without parentheses."
+        )
+    expected = [_run(exercise, exercise.truth, case) for case in exercise.cases]
+    given = [_attempt(exercise, answer, case) for case in exercise.cases]
     triples = zip(given, expected, exercise.cases, strict=True)
     differing = [one for one in triples if not same(one[0], one[1], exercise.tolerance)]
     if not differing:
-        return Result(number, True, exercise.why)
+        return
     for hint, mistaken in exercise.mistakes.items():
         known = [_run(exercise, mistaken, case) for case in exercise.cases]
         if same(given, known, exercise.tolerance):
-            return Result(number, False, hint)
+            raise _WrongError(hint)
     first_given, first_expected, case = differing[0]
     reason = _difference(first_given, first_expected, exercise.tolerance)
     count = len(exercise.cases)
     several = f" It differs in {len(differing)} of {count} cases." if count > 1 else ""
-    return Result(number, False, f"What it returns{_where(case)} is not right: {reason}.{several}")
+    raise _WrongError(f"What it returns{_where(case)} is not right: {reason}.{several}")
 
 
 def _run(exercise: Exercise, function: Answer, case: tuple[Any, ...]) -> Any:

@@ -1,6 +1,5 @@
 """The exercises of notebook 14: right answers, and the mistakes that readers make."""
 
-from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -11,9 +10,8 @@ _rng = np.random.default_rng(14)
 
 
 def _energy(couplings: Array, state: Array) -> float:
-    """The sum over all pairs, pair by pair."""
-    pairs = combinations(range(len(state)), 2)
-    return -float(sum(couplings[i, j] * state[i] * state[j] for i, j in pairs))
+    """Minus the sum over all pairs, each of them once."""
+    return -float(state @ np.triu(couplings, 1) @ state)
 
 
 def _by_flipping(couplings: Array, state: Array, neuron: int) -> float:
@@ -43,12 +41,8 @@ def _of_all_at_once(answer: Any, *case: Any) -> tuple[bool, bool, bool]:
     )
 
 
-def _couplings(count: int) -> Array:
-    half = _rng.normal(size=(count, count))
-    return np.asarray(np.triu(half, 1) + np.triu(half, 1).T)
-
-
-_MAGNETS: Final = _couplings(6)
+_half = np.triu(_rng.normal(size=(6, 6)), 1)
+_MAGNETS: Final = _half + _half.T
 _STATE: Final = np.array([1, -1, -1, 1, 1, -1])
 _MEMORIES: Final = _rng.normal(size=(5, 8))
 

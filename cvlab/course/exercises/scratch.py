@@ -24,7 +24,65 @@ def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]
     )
 
 
-_DATASET: Final = {
+# 05: parameters, loss, shuffled labels ----------------------------------------------------
+
+
+def _parameters(image_size: int, units: int, mistake: str = "") -> int:
+    """The small convnet's, layer by layer; `mistake` names one that readers make."""
+    size, channels, total, bias = image_size, 3, 0, mistake != "no bias"
+    for filters in (32, 64, 128, 128):
+        total += (9 * channels + bias) * filters
+        size = size // 2 if mistake == "padded" else (size - 2 + (mistake == "rounded up")) // 2
+        channels = filters
+    return total + (size * size * channels + bias) * units + units + bias
+
+
+def _cross_entropy(probabilities: Array, labels: Array) -> float:
+    """By the likelihood: minus the logarithm of what was given to the true class, on average."""
+    given_to_truth = [p if label else 1 - p for p, label in zip(probabilities, labels, strict=True)]
+    return -float(np.sum(np.log(given_to_truth))) / len(labels)
+
+
+_GUESSES: Final = (np.array([0.9, 0.2, 0.6, 0.5, 0.99]), np.array([1, 0, 0, 1, 1]))
+
+
+# 06: units of angles, the shear that shows, gains -----------------------------------------
+
+
+def _gains(
+    gain: float, right: float, wrong: float, *, point: float = 100
+) -> tuple[float, float, float]:
+    return point * gain, gain / right, gain / wrong
+
+
+# 07: dropout, the kept epoch, Grad-CAM ----------------------------------------------------
+
+
+def _epoch(best: Callable[..., Any], curve: str, history: dict[str, list[float]]) -> int:
+    return int(best(history[curve])) + 1
+
+
+def _heat(
+    maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu", scale: bool = True
+) -> Array:
+    """Grad-CAM; the options are the readers' mistakes."""
+    mean, largest = gradients.mean(axis=(0, 1)), gradients.max(axis=(0, 1))
+    heat = (maps * {"mean": mean, "max": largest, "place": gradients}[weigh]).sum(axis=-1)
+    heat = {"relu": np.maximum(heat, 0), "abs": np.abs(heat), "none": heat}[cut]
+    return np.asarray(heat / heat.max() if scale and heat.max() > 0 else heat)
+
+
+_HALF: Final = _rng.random((4, 6)) < 0.5
+_CURVES: Final = {
+    "accuracy": [0.6, 0.7, 0.8, 0.9, 0.95],
+    "loss": [0.7, 0.6, 0.4, 0.3, 0.2],
+    "val_accuracy": [0.55, 0.64, 0.70, 0.72, 0.71],
+    "val_loss": [0.69, 0.61, 0.58, 0.66, 0.80],
+}
+_MAPS: Final = np.maximum(_rng.normal(size=(3, 4, 5)), 0)
+_SLOPES: Final = _rng.normal(size=(3, 4, 5))
+
+EXERCISES: Final = {
     "04.1": Exercise(
         # The overlap of two random subsets follows the hypergeometric distribution.
         truth=lambda chosen, available: float(stats.hypergeom(available, chosen, chosen).mean()),
@@ -72,30 +130,6 @@ _DATASET: Final = {
             ),
         },
     ),
-}
-
-# 05: parameters, loss, shuffled labels ----------------------------------------------------
-
-
-def _parameters(image_size: int, units: int, mistake: str = "") -> int:
-    """The small convnet's, layer by layer; `mistake` names one that readers make."""
-    size, channels, total, bias = image_size, 3, 0, mistake != "no bias"
-    for filters in (32, 64, 128, 128):
-        total += (9 * channels + bias) * filters
-        size = size // 2 if mistake == "padded" else (size - 2 + (mistake == "rounded up")) // 2
-        channels = filters
-    return total + (size * size * channels + bias) * units + units + bias
-
-
-def _cross_entropy(probabilities: Array, labels: Array) -> float:
-    """By the likelihood: minus the logarithm of what was given to the true class, on average."""
-    given_to_truth = [p if label else 1 - p for p, label in zip(probabilities, labels, strict=True)]
-    return -float(np.sum(np.log(given_to_truth))) / len(labels)
-
-
-_GUESSES: Final = (np.array([0.9, 0.2, 0.6, 0.5, 0.99]), np.array([1, 0, 0, 1, 1]))
-
-_BASELINE: Final = {
     "05.1": Exercise(
         truth=_parameters,
         cases=((150, 512), (200, 512), (150, 64), (64, 512), (151, 512)),
@@ -143,31 +177,6 @@ _BASELINE: Final = {
             "learn from?": lambda: ("stays", "rises"),
         },
     ),
-}
-
-# 06: units of angles, the shear that shows, gains -----------------------------------------
-
-
-def _shear_by_search(pixels: float, size: int) -> float:
-    """Search for the angle at which the outermost row is where it should be."""
-    half = (size - 1) / 2
-    return float(optimize.brentq(lambda angle: half * np.sin(np.deg2rad(angle)) - pixels, 0, 90))
-
-
-def _gains_by_counting(before: float, after: float) -> tuple[float, float, float]:
-    """Count a thousand images: how many more are right, of those right, of those wrong."""
-    right_before, right_after = 1000 * before, 1000 * after
-    more = right_after - right_before
-    return more / 10, more / right_before, more / (1000 - right_before)
-
-
-def _gains(
-    gain: float, right: float, wrong: float, *, point: float = 100
-) -> tuple[float, float, float]:
-    return point * gain, gain / right, gain / wrong
-
-
-_AUGMENTATION: Final = {
     "06.1": Exercise(
         truth=lambda degrees: float(np.deg2rad(degrees) / (2 * np.pi)),
         cases=((40,), (180,), (7.5,)),
@@ -184,7 +193,10 @@ _AUGMENTATION: Final = {
         },
     ),
     "06.2": Exercise(
-        truth=_shear_by_search,
+        # Search for the angle at which the outermost row is where it should be.
+        truth=lambda pixels, size: float(
+            optimize.brentq(lambda a: (size - 1) / 2 * np.sin(np.deg2rad(a)) - pixels, 0, 90)
+        ),
         cases=((0.26, 150), (15.0, 150), (10.0, 64), (3.0, 9)),
         why="The picture is sheared about its middle, and the outermost rows are farthest from it.",
         mistakes={
@@ -203,7 +215,7 @@ _AUGMENTATION: Final = {
         },
     ),
     "06.3": Exercise(
-        truth=_gains_by_counting,
+        truth=lambda before, after: _gains(after - before, before, 1 - before),
         cases=((0.70, 0.80), (0.80, 0.84), (0.50, 0.97)),
         why="One gain, three numbers: from 96 to 97 % is one point, 1 % relative, and a quarter of "
         "the errors.",
@@ -219,55 +231,8 @@ _AUGMENTATION: Final = {
             ),
         },
     ),
-}
-
-# 07: dropout, the kept epoch, Grad-CAM ----------------------------------------------------
-
-
-def _dropped(values: Array, kept: Array, rate: float) -> Array:
-    """Dropped, or scaled up so that the mean stays."""
-    return np.where(kept, values / (1 - rate), 0)
-
-
-def _kept_epoch(history: dict[str, list[float]]) -> int:
-    """As ModelCheckpoint does it: keep whatever is better than everything before."""
-    best, kept = float("inf"), 0
-    for epoch, loss in enumerate(history["val_loss"], start=1):
-        if loss < best:
-            best, kept = loss, epoch
-    return kept
-
-
-def _epoch(best: Callable[..., Any], curve: str, history: dict[str, list[float]]) -> int:
-    return int(best(history[curve])) + 1
-
-
-def _heat(
-    maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu", scale: bool = True
-) -> Array:
-    """Grad-CAM by einsum; the options are the readers' mistakes."""
-    weights = gradients.max(axis=(0, 1)) if weigh == "max" else gradients.mean(axis=(0, 1))
-    if weigh == "place":
-        heat = (maps * gradients).sum(axis=-1)
-    else:
-        heat = np.einsum("hwc,c->hw", maps, weights)
-    heat = {"relu": np.maximum(heat, 0), "abs": np.abs(heat), "none": heat}[cut]
-    return np.asarray(heat / heat.max() if scale and heat.max() > 0 else heat)
-
-
-_HALF: Final = _rng.random((4, 6)) < 0.5
-_CURVES: Final = {
-    "accuracy": [0.6, 0.7, 0.8, 0.9, 0.95],
-    "loss": [0.7, 0.6, 0.4, 0.3, 0.2],
-    "val_accuracy": [0.55, 0.64, 0.70, 0.72, 0.71],
-    "val_loss": [0.69, 0.61, 0.58, 0.66, 0.80],
-}
-_MAPS: Final = np.maximum(_rng.normal(size=(3, 4, 5)), 0)
-_SLOPES: Final = _rng.normal(size=(3, 4, 5))
-
-_DROPOUT: Final = {
     "07.1": Exercise(
-        truth=_dropped,
+        truth=lambda values, kept, rate: np.where(kept, values / (1 - rate), 0),
         cases=(
             (_rng.normal(size=(4, 6)), _HALF, 0.5),
             (_rng.normal(size=(4, 6)), _HALF, 0.2),
@@ -291,7 +256,7 @@ _DROPOUT: Final = {
         },
     ),
     "07.2": Exercise(
-        truth=_kept_epoch,
+        truth=partial(_epoch, np.argmin, "val_loss"),
         cases=(
             (_CURVES,),
             (_CURVES | {"val_loss": [0.5, 0.6, 0.7, 0.8, 0.9]},),
@@ -300,7 +265,9 @@ _DROPOUT: Final = {
         why="By its loss a network also says how sure it is, so the loss notices overfitting "
         "before the accuracy does.",
         mistakes={
-            "Python counts from 0, epochs from 1.": lambda history: _kept_epoch(history) - 1,
+            "Python counts from 0, epochs from 1.": lambda history: int(
+                np.argmin(history["val_loss"])
+            ),
             "That is the epoch of the best validation *accuracy*. Which quantity does the "
             "checkpoint watch?": partial(_epoch, np.argmax, "val_accuracy"),
             "The *training* loss keeps falling while the network overfits.": partial(
@@ -331,5 +298,3 @@ _DROPOUT: Final = {
         },
     ),
 }
-
-EXERCISES: Final = {**_DATASET, **_BASELINE, **_AUGMENTATION, **_DROPOUT}

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
-from itertools import count, product
+from itertools import count
 from math import ceil, comb, log, sqrt
 from typing import Any, Final
 
-import numpy as np
 from scipy import stats
 
 from cvlab.course.exercises.judging import Exercise
@@ -25,69 +24,6 @@ def _inception_parameters(channels: int, filters: tuple[int, ...], mistake: str 
     bias = mistake != "no bias"
     return sum((size**2 * seen + bias) * made for size, seen, made in windows)
 
-
-def _separable_share(inputs: int, outputs: int, window: int) -> float:
-    """By the sizes of the kernels."""
-    full = np.zeros((window, window, inputs, outputs))
-    depthwise, pointwise = np.zeros((window, window, inputs)), np.zeros((inputs, outputs))
-    return (depthwise.size + pointwise.size) / full.size
-
-
-def _comparisons(image_size: int, patch: int) -> int:
-    """By listing all pairs of tokens."""
-    corners = range(0, image_size, patch)
-    tokens = ["class", *((row, column) for row in corners for column in corners)]
-    return sum(1 for _ in product(tokens, tokens))
-
-
-_PRETRAINED: Final = {
-    "08.1": Exercise(
-        truth=_inception_parameters,
-        cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
-        why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
-        mistakes={
-            "The biases are missing: each convolution has one for every filter.": partial(
-                _inception_parameters, mistake="no bias"
-            ),
-            "The large windows see what the 1 × 1 convolution in front of them puts out, not the "
-            "module's input.": partial(_inception_parameters, mistake="not reduced"),
-            "Pooling has no parameters, but a 1 × 1 convolution follows it.": partial(
-                _inception_parameters, mistake="nothing after pooling"
-            ),
-        },
-    ),
-    "08.2": Exercise(
-        truth=_separable_share,
-        cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
-        why="With a few hundred filters what remains is about one part in window × window.",
-        mistakes={
-            "Only the depthwise half is counted; mixing the channels takes weights "
-            "as well.": lambda m, n, k: 1 / n,
-            "Only the pointwise half is counted; the windows take weights "
-            "as well.": lambda m, n, k: 1 / k**2,
-            "Inputs and outputs are exchanged: the full convolution has a window for each pair of "
-            "them, the depthwise one for each input.": lambda m, n, k: 1 / m + 1 / k**2,
-            "That is how many times smaller it is; asked is what share remains.": lambda m, n, k: (
-                1 / (1 / n + 1 / k**2)
-            ),
-        },
-    ),
-    "08.3": Exercise(
-        truth=_comparisons,
-        cases=((224, 16), (384, 16), (64, 8)),
-        why="Twice the picture's side makes nearly sixteen times the comparisons.",
-        mistakes={
-            "The class token compares as well, and is compared with.": lambda size, patch: (
-                (size // patch) ** 4
-            ),
-            "That is the number of tokens. Each of them is compared "
-            "with each.": lambda size, patch: (size // patch) ** 2 + 1,
-            "A token is compared with itself too, and a with b is not the same as b with a: a "
-            "query is not "
-            "a key.": lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
-        },
-    ),
-}
 
 # 12: what trains, which statistics, how fast they drift ----------------------------------
 
@@ -131,19 +67,66 @@ def _normalizes_by(trainable: bool, training: bool) -> str:
     return "batch" if abs(float(keras.ops.mean(output))) < 0.1 else "moving"
 
 
-def _batches_until(momentum: float, share: float) -> int:
-    """By simulation: from 0 toward 1, batch after batch."""
-    moving, batches = 0.0, 0
-    while moving < share:
-        moving = momentum * moving + (1 - momentum)
-        batches += 1
-    return batches
-
-
 # What BatchNormalization uses: not the batch's, or the batch's.
 _STATISTICS: Final = ("moving", "batch")
 
-_FREEZING: Final = {
+
+# 13: which difference is real -------------------------------------------------------------
+
+
+def _upper_tail(only_first: int, only_second: int) -> float:
+    """Probability that a given network wins at least as many as the winner did."""
+    split = (max(only_first, only_second), only_first + only_second)
+    return float(stats.binomtest(*split, alternative="greater").pvalue)
+
+
+EXERCISES: Final = {
+    "08.1": Exercise(
+        truth=_inception_parameters,
+        cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
+        why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
+        mistakes={
+            "The biases are missing: each convolution has one for every filter.": partial(
+                _inception_parameters, mistake="no bias"
+            ),
+            "The large windows see what the 1 × 1 convolution in front of them puts out, not the "
+            "module's input.": partial(_inception_parameters, mistake="not reduced"),
+            "Pooling has no parameters, but a 1 × 1 convolution follows it.": partial(
+                _inception_parameters, mistake="nothing after pooling"
+            ),
+        },
+    ),
+    "08.2": Exercise(
+        truth=lambda m, n, k: (k * k * m + m * n) / (k * k * m * n),
+        cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
+        why="With a few hundred filters what remains is about one part in window × window.",
+        mistakes={
+            "Only the depthwise half is counted; mixing the channels takes weights "
+            "as well.": lambda m, n, k: 1 / n,
+            "Only the pointwise half is counted; the windows take weights "
+            "as well.": lambda m, n, k: 1 / k**2,
+            "Inputs and outputs are exchanged: the full convolution has a window for each pair of "
+            "them, the depthwise one for each input.": lambda m, n, k: 1 / m + 1 / k**2,
+            "That is how many times smaller it is; asked is what share remains.": lambda m, n, k: (
+                1 / (1 / n + 1 / k**2)
+            ),
+        },
+    ),
+    "08.3": Exercise(
+        truth=lambda size, patch: (len(range(0, size, patch)) ** 2 + 1) ** 2,
+        cases=((224, 16), (384, 16), (64, 8)),
+        why="Twice the picture's side makes nearly sixteen times the comparisons.",
+        mistakes={
+            "The class token compares as well, and is compared with.": lambda size, patch: (
+                (size // patch) ** 4
+            ),
+            "That is the number of tokens. Each of them is compared "
+            "with each.": lambda size, patch: (size // patch) ** 2 + 1,
+            "A token is compared with itself too, and a with b is not the same as b with a: a "
+            "query is not "
+            "a key.": lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
+        },
+    ),
     "12.1": Exercise(
         truth=_weights_that_train,
         cases=(
@@ -178,7 +161,7 @@ _FREEZING: Final = {
         },
     ),
     "12.3": Exercise(
-        truth=_batches_until,
+        truth=lambda momentum, share: next(n for n in count() if 1 - momentum**n >= share),
         cases=((0.99, 0.5), (0.9, 0.9), (0.99, 0.99), (0.5, 0.9), (0.75, 0.3)),
         why="After n batches the old mean has the weight momentum to the power of n.",
         mistakes={
@@ -190,24 +173,6 @@ _FREEZING: Final = {
             "the whole.": lambda momentum, share: ceil(share / (1 - momentum)),
         },
     ),
-}
-
-# 13: which difference is real -------------------------------------------------------------
-
-
-def _upper_tail(only_first: int, only_second: int) -> float:
-    """Probability that a given network wins at least as many as the winner did."""
-    most = max(only_first, only_second)
-    return float(stats.binom.sf(most - 1, only_first + only_second, 0.5))
-
-
-def _enough_images(accuracy: float, half_width: float) -> int:
-    """By search: the first number of images whose interval is narrow enough."""
-    widths = ((n, 1.96 * sqrt(accuracy * (1 - accuracy) / n)) for n in count(1))
-    return next(n for n, width in widths if width <= half_width)
-
-
-_LADDER: Final = {
     "13.1": Exercise(
         truth=lambda a, b: float(stats.binomtest(a, a + b).pvalue),
         cases=((20, 8), (8, 20), (5, 5), (1, 0), (0, 12)),
@@ -222,7 +187,9 @@ _LADDER: Final = {
         },
     ),
     "13.2": Exercise(
-        truth=_enough_images,
+        truth=lambda accuracy, half_width: next(
+            n for n in count(1) if 1.96 * sqrt(accuracy * (1 - accuracy) / n) <= half_width
+        ),
         cases=((0.9, 0.02), (0.97, 0.01), (0.5, 0.03), (0.97, 0.005)),
         why="Half the width takes four times the pictures.",
         mistakes={
@@ -238,5 +205,3 @@ _LADDER: Final = {
         },
     ),
 }
-
-EXERCISES: Final = {**_PRETRAINED, **_FREEZING, **_LADDER}
