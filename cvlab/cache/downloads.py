@@ -25,23 +25,24 @@ _NETWORK = (
     ssl.SSLError,
 )
 _CHUNK = 2**20
+# Failures in a row, without a byte between them, that are forgiven; seconds before the first retry,
+# doubled for each further one; seconds of silence after which a connection counts as failed.
+_RETRIES, _PAUSE, _TIMEOUT = 3, 1.0, 30.0
 
 
 class _TryAgainError(Exception):
     """The connection failed in a way that may pass."""
 
 
-def _fetch_rest(url: str, part: Path, size: int, timeout: float) -> None:
+def _fetch_rest(url: str, part: Path, size: int) -> None:
     """Append to `part` what it lacks of the `size` bytes at `url`, as far as the server sends."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "cvlab"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
-            resumed = response.status == 206 and str(
-                response.headers.get("Content-Range", "")
-            ).startswith(f"bytes {have}-")
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             if not resumed:
                 have = 0  # the server ignores ranges and sends the file from its start
             length = response.headers.get("Content-Length")
@@ -71,8 +72,8 @@ def _fetch_rest(url: str, part: Path, size: int, timeout: float) -> None:
         raise _TryAgainError(f"the connection ended after {have:,} of {size:,} bytes")
 
 
-def _fetch(url: str, part: Path, *, size: int, retries: int, pause: float, timeout: float) -> None:
-    """Complete `part`, again and again from where it stands, until `retries` in a row fail."""
+def _fetch(url: str, part: Path, size: int) -> None:
+    """Complete `part`, again and again from where it stands, until too many tries in a row fail."""
     failures = 0
     while True:
         have = part.stat().st_size if part.exists() else 0
@@ -81,30 +82,19 @@ def _fetch(url: str, part: Path, *, size: int, retries: int, pause: float, timeo
         elif have == size:
             return
         try:
-            _fetch_rest(url, part, size, timeout)
+            _fetch_rest(url, part, size)
         except _TryAgainError as error:
             now = part.stat().st_size if part.exists() else 0
             failures = 1 if now > have else failures + 1
-            if failures > retries:
-                kept = (
-                    f" {readable_bytes(now)} are kept; the next try goes on there." if now else ""
-                )
+            if failures > _RETRIES:
+                kept = f" {readable_bytes(now)} are kept for the next try." if now else ""
                 raise DownloadError(
                     f"{url} could not be read ({error}). Is there a network?{kept}"
                 ) from error
-            time.sleep(pause * 2 ** (failures - 1))
+            time.sleep(_PAUSE * 2 ** (failures - 1))
 
 
-def download(
-    url: str,
-    target: Path,
-    *,
-    size: int,
-    sha256: str,
-    retries: int = 3,
-    pause: float = 1.0,
-    timeout: float = 30.0,
-) -> Path:
+def download(url: str, target: Path, *, size: int, sha256: str) -> Path:
     """Fetch a file of known size and digest; go on where an earlier try stopped.
 
     The unfinished file is `target` with `.part` at its end; a file called `target` is a complete
@@ -115,9 +105,6 @@ def download(
         target: Where it goes.
         size: Its size in bytes.
         sha256: Its SHA-256 digest, in hexadecimal.
-        retries: Failures in a row, without a byte between them, that are forgiven.
-        pause: Seconds before the first retry; doubled for each further one.
-        timeout: Seconds of silence after which a connection counts as failed.
 
     Returns:
         `target`.
@@ -134,11 +121,11 @@ def download(
         missing = size - (part.stat().st_size if resumed else 0)
         purpose = f"the download of {target.name}"
         with enough_space(target.parent, max(missing, 0), purpose, resumes=True):
-            _fetch(url, part, size=size, retries=retries, pause=pause, timeout=timeout)
+            _fetch(url, part, size)
             if resumed and sha256_of(part) != sha256:
                 # The old part may be of another file: start once more from nothing.
                 part.unlink()
-                _fetch(url, part, size=size, retries=retries, pause=pause, timeout=timeout)
+                _fetch(url, part, size)
         digest = sha256_of(part)
         if digest != sha256:
             part.unlink()

@@ -152,11 +152,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (toypets.draw_many, lambda: toypets.draw_many("cat", [-1]), ("number", "-1")),
     (toypets.draw_many, lambda: toypets.draw_many("cat", [1], workers=0), ("workers", "0")),
     (toypets.attributes, lambda: toypets.attributes("horse", 0), ("horse", "cat")),
-    (
-        download,
-        lambda: download("x", NOWHERE, size=1, sha256="x", retries=0),
-        ("x", "url"),
-    ),
+    (download, lambda: download("x", NOWHERE, size=1, sha256="x"), ("x", "url")),
     # augmentation
     (Augment, lambda: Augment(rotation_range=-1), ("rotation_range", "-1")),
     (Augment, lambda: Augment(rotation_range="40"), ("rotation_range", "'40'")),  # type: ignore[arg-type]
