@@ -7,9 +7,9 @@ after 800 of 825 MB starts again from nothing. Resuming is why this module exist
 import http.client
 import ssl
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 
 from cvlab.cache.disk import enough_space, readable_bytes
 from cvlab.cache.errors import DownloadError
@@ -17,13 +17,7 @@ from cvlab.cache.folders import locked
 from cvlab.cache.keys import sha256_of
 from cvlab.cache.progress import progress_bar
 
-_NETWORK = (
-    urllib.error.URLError,
-    http.client.HTTPException,
-    ConnectionError,
-    TimeoutError,
-    ssl.SSLError,
-)
+_NETWORK = (URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 _CHUNK = 2**20
 # Failures in a row, without a byte between them, that are forgiven; seconds before the first retry,
 # doubled for each further one; seconds of silence after which a connection counts as failed.
@@ -59,14 +53,14 @@ def _fetch_rest(url: str, part: Path, size: int) -> None:
                     stream.write(chunk)
                     have += len(chunk)
                     bar.update(len(chunk))
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         if error.code == 416:  # the part does not fit the file on the server
             part.unlink(missing_ok=True)
         elif error.code < 500 and error.code not in (408, 429):
             raise DownloadError(f"{url} answers {error.code} {error.reason}.") from error
         raise _TryAgainError(f"the server answers {error.code} {error.reason}") from error
     except _NETWORK as error:  # not OSError: a disk's errors are no reason to try again
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        reason = error.reason if isinstance(error, URLError) else error
         raise _TryAgainError(str(reason) or type(reason).__name__) from error
     if have < size:
         raise _TryAgainError(f"the connection ended after {have:,} of {size:,} bytes")

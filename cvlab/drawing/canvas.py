@@ -190,12 +190,9 @@ class Canvas:
         cover = np.clip(0.5 - distance * np.float32(frame.unit / edge.get("soft", 1.0)), 0, 1)
         if (opacity := edge.get("opacity", 1.0)) < 1:
             cover = cover * np.float32(opacity)
-        color: Field
-        if isinstance(paint, tuple):
-            color = np.array(paint, np.float32)[:, None, None]
-        else:
-            color = paint[:, window[0], window[1]]
-        target = self.pixels[:, window[0], window[1]]
+        color = np.asarray(paint, np.float32)
+        color = color[:, None, None] if color.ndim == 1 else color[:, *window]
+        target = self.pixels[:, *window]
         target += (color * (1 - dark) - target) * cover
 
     def ellipse(
