@@ -8,7 +8,7 @@ from cvlab.cache.disk import cache_root, enough_space, readable_bytes
 from cvlab.cache.downloads import download
 from cvlab.cache.errors import DatasetError, DownloadError, SpaceError
 from cvlab.cache.folders import files_in, locked, made, record_of
-from cvlab.cache.keys import digests_of_array, digests_of_pieces, key_of, sha256_of
+from cvlab.cache.keys import digests_of_array, key_of, sha256_of
 from cvlab.cache.progress import progress_bar
 from cvlab.cache.threads import in_threads
 
@@ -18,7 +18,6 @@ __all__ = [
     "SpaceError",
     "cache_root",
     "digests_of_array",
-    "digests_of_pieces",
     "download",
     "enough_space",
     "files_in",

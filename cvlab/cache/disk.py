@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cvlab.cache.errors import DatasetError, SpaceError
+from cvlab.cache.errors import SpaceError
 
 # Left free on the disk on top of what is written: seals, directory entries, other programs.
 SPARE_BYTES = 16 * 2**20
@@ -23,9 +23,9 @@ def cache_root(cache: str | Path | None = None) -> Path:
             `XDG_CACHE_HOME`, else `~/.cache/cvlab`.
     """
     if cache is None:
-        cache = os.environ.get("CVLAB_CACHE") or None
-    if cache is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cvlab"
+        cache = os.environ.get("CVLAB_CACHE") or (
+            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cvlab"
+        )
     return Path(cache).expanduser().absolute()
 
 
@@ -37,40 +37,6 @@ def readable_bytes(count: int) -> str:
         if count < 1000 * size:
             return f"{count / size:.1f} {unit}"
     return f"{count / 1e9:.1f} GB"
-
-
-def no_space(folder: Path, needed: int, purpose: str, *, resumes: bool = False) -> SpaceError:
-    """Return the error of a full disk; see `enough_space` for the arguments."""
-    free = shutil.disk_usage(folder).free
-    left = "Nothing half-written was left behind."
-    if resumes:
-        left = "What there is of it is kept, and the next try goes on from there."
-    return SpaceError(
-        f"No space left on the disk of {folder}: {purpose} needs about "
-        f"{readable_bytes(needed)} and {readable_bytes(SPARE_BYTES)} to spare; "
-        f"{readable_bytes(free)} are free. {left} Free some space, or set the environment "
-        "variable CVLAB_CACHE to a folder on a disk that has room."
-    )
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder of the cache and those above it.
-
-    Raises:
-        DatasetError: If that is not allowed; the message names `CVLAB_CACHE`.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(
-            f"The cache folder {folder} cannot be made ({error.strerror or error}). Set the "
-            "environment variable CVLAB_CACHE to a folder that you may write to."
-        ) from error
-
-
-def is_full(error: OSError) -> bool:
-    """Whether an error says that the disk, or the user's share of it, is full."""
-    return error.errno in _NO_SPACE
 
 
 @contextmanager
@@ -88,11 +54,20 @@ def enough_space(
     Raises:
         SpaceError: If less than `needed` plus `SPARE_BYTES` is free, or the disk fills up.
     """
-    if shutil.disk_usage(folder).free < needed + SPARE_BYTES:
-        raise no_space(folder, needed, purpose, resumes=resumes)
     try:
+        if shutil.disk_usage(folder).free < needed + SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         yield
     except OSError as error:
-        if is_full(error):
-            raise no_space(folder, needed, purpose, resumes=resumes) from error
-        raise
+        if error.errno not in _NO_SPACE:
+            raise
+        free = shutil.disk_usage(folder).free
+        left = "Nothing half-written was left behind."
+        if resumes:
+            left = "What there is of it is kept, and the next try goes on from there."
+        raise SpaceError(
+            f"No space left on the disk of {folder}: {purpose} needs about "
+            f"{readable_bytes(needed)} and {readable_bytes(SPARE_BYTES)} to spare; "
+            f"{readable_bytes(free)} are free. {left} Free some space, or set the environment "
+            "variable CVLAB_CACHE to a folder on a disk that has room."
+        ) from error

@@ -7,9 +7,9 @@ after 800 of 825 MB starts again from nothing. Resuming is why this module exist
 import http.client
 import ssl
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 
 from cvlab.cache.disk import enough_space, readable_bytes
 from cvlab.cache.errors import DownloadError
@@ -17,31 +17,26 @@ from cvlab.cache.folders import locked
 from cvlab.cache.keys import sha256_of
 from cvlab.cache.progress import progress_bar
 
-_NETWORK = (
-    urllib.error.URLError,
-    http.client.HTTPException,
-    ConnectionError,
-    TimeoutError,
-    ssl.SSLError,
-)
+_NETWORK = (URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 _CHUNK = 2**20
+# Failures in a row, without a byte between them, that are forgiven; seconds before the first retry,
+# doubled for each further one; seconds of silence after which a connection counts as failed.
+_RETRIES, _PAUSE, _TIMEOUT = 3, 1.0, 30.0
 
 
 class _TryAgainError(Exception):
     """The connection failed in a way that may pass."""
 
 
-def _fetch_rest(url: str, part: Path, size: int, timeout: float) -> None:
+def _fetch_rest(url: str, part: Path, size: int) -> None:
     """Append to `part` what it lacks of the `size` bytes at `url`, as far as the server sends."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "cvlab"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
-            resumed = response.status == 206 and str(
-                response.headers.get("Content-Range", "")
-            ).startswith(f"bytes {have}-")
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             if not resumed:
                 have = 0  # the server ignores ranges and sends the file from its start
             length = response.headers.get("Content-Length")
@@ -58,21 +53,21 @@ def _fetch_rest(url: str, part: Path, size: int, timeout: float) -> None:
                     stream.write(chunk)
                     have += len(chunk)
                     bar.update(len(chunk))
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         if error.code == 416:  # the part does not fit the file on the server
             part.unlink(missing_ok=True)
         elif error.code < 500 and error.code not in (408, 429):
             raise DownloadError(f"{url} answers {error.code} {error.reason}.") from error
         raise _TryAgainError(f"the server answers {error.code} {error.reason}") from error
     except _NETWORK as error:  # not OSError: a disk's errors are no reason to try again
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        reason = error.reason if isinstance(error, URLError) else error
         raise _TryAgainError(str(reason) or type(reason).__name__) from error
     if have < size:
         raise _TryAgainError(f"the connection ended after {have:,} of {size:,} bytes")
 
 
-def _fetch(url: str, part: Path, *, size: int, retries: int, pause: float, timeout: float) -> None:
-    """Complete `part`, again and again from where it stands, until `retries` in a row fail."""
+def _fetch(url: str, part: Path, size: int) -> None:
+    """Complete `part`, again and again from where it stands, until too many tries in a row fail."""
     failures = 0
     while True:
         have = part.stat().st_size if part.exists() else 0
@@ -81,30 +76,19 @@ def _fetch(url: str, part: Path, *, size: int, retries: int, pause: float, timeo
         elif have == size:
             return
         try:
-            _fetch_rest(url, part, size, timeout)
+            _fetch_rest(url, part, size)
         except _TryAgainError as error:
             now = part.stat().st_size if part.exists() else 0
             failures = 1 if now > have else failures + 1
-            if failures > retries:
-                kept = (
-                    f" {readable_bytes(now)} are kept; the next try goes on there." if now else ""
-                )
+            if failures > _RETRIES:
+                kept = f" {readable_bytes(now)} are kept for the next try." if now else ""
                 raise DownloadError(
                     f"{url} could not be read ({error}). Is there a network?{kept}"
                 ) from error
-            time.sleep(pause * 2 ** (failures - 1))
+            time.sleep(_PAUSE * 2 ** (failures - 1))
 
 
-def download(
-    url: str,
-    target: Path,
-    *,
-    size: int,
-    sha256: str,
-    retries: int = 3,
-    pause: float = 1.0,
-    timeout: float = 30.0,
-) -> Path:
+def download(url: str, target: Path, *, size: int, sha256: str) -> Path:
     """Fetch a file of known size and digest; go on where an earlier try stopped.
 
     The unfinished file is `target` with `.part` at its end; a file called `target` is a complete
@@ -115,9 +99,6 @@ def download(
         target: Where it goes.
         size: Its size in bytes.
         sha256: Its SHA-256 digest, in hexadecimal.
-        retries: Failures in a row, without a byte between them, that are forgiven.
-        pause: Seconds before the first retry; doubled for each further one.
-        timeout: Seconds of silence after which a connection counts as failed.
 
     Returns:
         `target`.
@@ -134,11 +115,11 @@ def download(
         missing = size - (part.stat().st_size if resumed else 0)
         purpose = f"the download of {target.name}"
         with enough_space(target.parent, max(missing, 0), purpose, resumes=True):
-            _fetch(url, part, size=size, retries=retries, pause=pause, timeout=timeout)
+            _fetch(url, part, size)
             if resumed and sha256_of(part) != sha256:
                 # The old part may be of another file: start once more from nothing.
                 part.unlink()
-                _fetch(url, part, size=size, retries=retries, pause=pause, timeout=timeout)
+                _fetch(url, part, size)
         digest = sha256_of(part)
         if digest != sha256:
             part.unlink()

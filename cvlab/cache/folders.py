@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 
 import filelock
 
-from cvlab.cache.disk import enough_space, is_full, make_folder, no_space
+from cvlab.cache.disk import enough_space
 from cvlab.cache.errors import DatasetError, SpaceError
 from cvlab.cache.keys import key_of
 
@@ -77,16 +77,15 @@ def locked(target: Path) -> Iterator[None]:
     Raises:
         DatasetError: If the folder around `target` cannot be written to.
     """
-    make_folder(target.parent)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
         lock.acquire()
     except OSError as error:
-        if is_full(error):
-            raise no_space(target.parent, 0, f"the lock of {target.name}") from error
         raise DatasetError(
-            f"The cache folder {target.parent} cannot be written to ({error.strerror}). Set the "
-            "environment variable CVLAB_CACHE to a folder that you may write to."
+            f"The cache folder {target.parent} cannot be written to ({error.strerror or error}). "
+            "Set the environment variable CVLAB_CACHE to a folder that you may write to, on a disk "
+            "that has room."
         ) from error
     try:
         yield
@@ -97,7 +96,6 @@ def locked(target: Path) -> Iterator[None]:
 @contextmanager
 def _unfinished(target: Path, needed: int, purpose: str, *, resumes: bool) -> Iterator[Path]:
     """Yield a folder that becomes `target` if the block ends well. The caller holds the lock."""
-    make_folder(target.parent)
     part = target.with_name(f".{target.name}.unfinished")
     if not resumes:
         shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
@@ -119,14 +117,12 @@ def _unfinished(target: Path, needed: int, purpose: str, *, resumes: bool) -> It
 
 def _replace(target: Path, part: Path) -> None:
     """Move `part` to `target`; a folder can only be renamed onto an empty one."""
+    aside = target.with_name(f".{target.name}.replaced")
+    shutil.rmtree(aside, ignore_errors=True)
     if target.exists():
-        aside = target.with_name(f".{target.name}.replaced")
-        shutil.rmtree(aside, ignore_errors=True)
         target.rename(aside)
-        part.rename(target)
-        shutil.rmtree(aside)
-    else:
-        part.rename(target)
+    part.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def files_in(folder: Path | str, inside: str = "") -> Iterator[tuple[str, "os.DirEntry[str]"]]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,6 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def digests_of_pieces(count: int, read: Callable[[int], bytes | memoryview]) -> list[str]:
-    """Compute the SHA-256 digests of pieces, a few at a time.
-
-    Args:
-        count: How many pieces there are.
-        read: Returns the bytes of a piece by its number, from 0.
-    """
-    return list(in_threads(lambda number: hashlib.sha256(read(number)).hexdigest(), range(count)))
-
-
 def digests_of_array(array: NDArray[Any], batch: int) -> list[object]:
     """Describe the content of an array: dtype, shape and the SHA-256 digest of every batch.
 
@@ -44,7 +33,7 @@ def digests_of_array(array: NDArray[Any], batch: int) -> list[object]:
         What JSON can write, for `key_of`.
     """
 
-    def rows(number: int) -> memoryview:
-        return np.ascontiguousarray(array[number * batch : (number + 1) * batch]).data
+    def digest(start: int) -> str:
+        return hashlib.sha256(np.ascontiguousarray(array[start : start + batch]).data).hexdigest()
 
-    return [str(array.dtype), array.shape, *digests_of_pieces(-(-len(array) // batch), rows)]
+    return [str(array.dtype), array.shape, *in_threads(digest, range(0, len(array), batch))]

@@ -10,6 +10,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from cvlab.cache import DatasetError, readable_bytes
@@ -69,31 +70,21 @@ def _fault(info: zipfile.ZipInfo) -> str:
     return next((fault for fault, found in faults.items() if found), "")
 
 
-def _check_members(archive: zipfile.ZipFile, where: str) -> None:
+def _faults(archive: zipfile.ZipFile) -> Iterator[str]:
+    """Yield why an archive is not to be trusted; nothing if it is."""
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
-        raise ArchiveError(
-            f"{where} is refused: it has {len(members):,} members, more than {MAX_MEMBERS:,}. "
-            "Get the archive again from where it is published."
-        )
+        yield f"it has {len(members):,} members, more than {MAX_MEMBERS:,}"
     seen: set[str] = set()
     for info in members:
-        reason = _fault(info)
-        if not reason and info.filename in seen:
-            reason = "a second member has the same name"
-        if reason:
-            raise ArchiveError(
-                f"{where} is refused because of its member {info.orig_filename!r}: {reason}. "
-                "Nothing was unpacked. Get the archive again from where it is published, or pass a "
-                "folder of images instead."
-            )
+        fault = _fault(info)
+        if fault or info.filename in seen:
+            yield f"{info.orig_filename!r}: {fault or 'a second member has the same name'}"
         seen.add(info.filename)
     total = sum(info.file_size for info in members)
     if total > MAX_TOTAL_BYTES:
-        raise ArchiveError(
-            f"{where} is refused: its members claim {readable_bytes(total)} together, more than "
-            f"{readable_bytes(MAX_TOTAL_BYTES)}. Get the archive again from where it is published."
-        )
+        limit = readable_bytes(MAX_TOTAL_BYTES)
+        yield f"its members claim {readable_bytes(total)} together, more than {limit}"
 
 
 def _not_a_zip(path: Path, called: str, error: Exception) -> ArchiveError:
@@ -139,9 +130,10 @@ def open_archive(path: Path, *, called: str | None = None) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(path)
     except DAMAGE as error:
         raise _not_a_zip(path, called, error) from error
-    try:
-        _check_members(archive, called)
-    except ArchiveError:
+    if fault := next(_faults(archive), ""):
         archive.close()
-        raise
+        raise ArchiveError(
+            f"{called} is refused: {fault}. Nothing was unpacked. Get the archive again from where "
+            "it is published, or pass a folder of images instead."
+        )
     return archive

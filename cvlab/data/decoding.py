@@ -5,16 +5,16 @@ right, and whatever cannot be decoded is refused with a reason.
 """
 
 import io
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+
+from cvlab.data.archives import DAMAGE
 
 # No others: Pillow knows formats that start other programs (EPS) or are rarely tested.
 IMAGE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -50,13 +50,14 @@ def _decoded(data: bytes, turn: ExitStack) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             pixels = image.width * image.height
             if pixels > MAX_PIXELS:
-                raise BadImageError(_too_large(image.width, image.height))
+                raise BadImageError(
+                    f"{image.width:,} × {image.height:,} pixels are more than the "
+                    f"{MAX_PIXELS:,} allowed"
+                )
             if pixels > _LARGE_PIXELS:
                 turn.enter_context(_LARGE)
             image.load()
             return _upright_rgb(image)
-    except BadImageError:
-        raise
     except Image.DecompressionBombError as error:
         raise BadImageError(f"more than {MAX_PIXELS:,} pixels ({error})") from error
     except UnidentifiedImageError as error:
@@ -64,22 +65,8 @@ def _decoded(data: bytes, turn: ExitStack) -> Image.Image:
             f"no picture in a known format; the file starts with {data[:12]!r}"
         ) from error
     # Pillow's decoders answer damaged files with any of these, depending on where they stumble.
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        TypeError,
-        LookupError,
-        ArithmeticError,
-        EOFError,
-        struct.error,
-        zlib.error,
-    ) as error:
+    except (*DAMAGE, OSError, SyntaxError, TypeError, LookupError, ArithmeticError) as error:
         raise BadImageError(f"cannot be decoded: {error}") from error
-
-
-def _too_large(width: int, height: int) -> str:
-    return f"{width:,} × {height:,} pixels are more than the {MAX_PIXELS:,} allowed"
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

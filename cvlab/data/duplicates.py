@@ -61,12 +61,8 @@ class Index(Generic[_T]):
     """Images seen so far, to be asked which of them are nearly the same as another one."""
 
     def __init__(self) -> None:
-        self._prints = np.empty((4, 1024), np.uint64)
+        self._prints = np.empty((4, 0), np.uint64)
         self._items: list[_T] = []
-
-    def __len__(self) -> int:
-        """Return the number of images in the index."""
-        return len(self._items)
 
     def add(self, print_: NDArray[np.uint64], item: _T) -> None:
         """Keep an image.
@@ -75,25 +71,13 @@ class Index(Generic[_T]):
             print_: From `fingerprint`; one without a pattern is not kept.
             item: What `near` returns for it.
         """
-        if not has_pattern(print_):
-            return
-        if len(self._items) == self._prints.shape[1]:
-            self._prints = np.concatenate([self._prints, np.empty_like(self._prints)], axis=1)
-        self._prints[:, len(self._items)] = print_[0]
-        self._items.append(item)
+        if has_pattern(print_):
+            self._prints = np.column_stack([self._prints, print_[0]])
+            self._items.append(item)
 
     def near(self, print_: NDArray[np.uint64]) -> list[_T]:
         """Return what was kept of images within `NEAR` bits, mirrored ones too, oldest first."""
-        if not self._items or not has_pattern(print_):
+        if not has_pattern(print_):
             return []
-        # Four words one by one: a sum over an axis of length four takes several times as long.
-        known = self._prints[:, : len(self._items)]
-        differing = [
-            np.bitwise_count(known[0] ^ way[0]).astype(np.uint16)
-            + np.bitwise_count(known[1] ^ way[1])
-            + np.bitwise_count(known[2] ^ way[2])
-            + np.bitwise_count(known[3] ^ way[3])
-            for way in print_
-        ]
-        close = np.flatnonzero(np.minimum(*differing) <= NEAR)
-        return [self._items[place] for place in close]
+        differing = np.bitwise_count(self._prints ^ print_[:, :, None]).sum(axis=1, dtype=np.uint16)
+        return [self._items[place] for place in np.flatnonzero(differing.min(axis=0) <= NEAR)]

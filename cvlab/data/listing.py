@@ -134,10 +134,7 @@ def _taken_out(archive: zipfile.ZipFile, inner: ImageFile, cache: Path) -> Path:
 
     def unpack(unfinished: Path) -> None:
         try:
-            with (
-                archive.open(inner.name) as packed,
-                (unfinished / _INNER).open("wb") as stream,
-            ):
+            with archive.open(inner.name) as packed, (unfinished / _INNER).open("wb") as stream:
                 shutil.copyfileobj(packed, stream, 2**20)
         except (*DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:

@@ -132,9 +132,8 @@ def _write_arrays(subset: Subset, image_size: int, folder: Path) -> None:
                 shape = (len(entries), image_size, image_size, 3)
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
-                for image in in_threads(
-                    partial(_pixels, subset.folder / split, image_size), entries
-                ):
+                pixels = partial(_pixels, subset.folder / split, image_size)
+                for image in in_threads(pixels, entries):
                     stream.write(image.tobytes())
                     bar.update()
 
@@ -189,13 +188,9 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
     except ValueError:  # a file that is no array, or one that a pickle hides in
         shutil.rmtree(folder)
         found = splits()
-    return Pets(
-        **found,
-        rejected=subset.rejected,
-        folder=subset.folder,
-        source=subset.source,
-        twins=subset.twins,
-    )
+    train, validation, test = found.values()
+    kept = subset.rejected, subset.folder, subset.source, subset.twins
+    return Pets(train, validation, test, *kept)
 
 
 def load_images(
@@ -225,9 +220,8 @@ def load_images(
     path = locate(source, image_size=image_size, per_class=per_class, seed=seed, cache=cache)
     # Drawings are in random order already.
     order = None if source == "toypets" else seed
-    subset = make_subset(
-        find_images(path, cache=cache), per_class=per_class, seed=order, cache=cache
-    )
+    listing = find_images(path, cache=cache)
+    subset = make_subset(listing, per_class=per_class, seed=order, cache=cache)
     return decode(subset, image_size, cache=cache)
 
 

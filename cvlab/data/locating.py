@@ -32,14 +32,6 @@ KAGGLE_PAGE = "https://www.kaggle.com/c/dogs-vs-cats/data"
 _DRAWING: Final = (animals, canvas, colors, painting, scenery, toypets)
 
 
-def _by_hand(downloads: Path) -> str:
-    return (
-        f"To get the photos by hand, download {ARCHIVE_NAMES[0]} ({MICROSOFT_PAGE}, 825 MB) or "
-        f"dogs-vs-cats.zip ({KAGGLE_PAGE}, needs an account) with a browser, and either put it "
-        f"into the folder {downloads} or set the environment variable CVLAB_PHOTOS to its path."
-    )
-
-
 def _microsoft(downloads: Path) -> Path:
     target = downloads / ARCHIVE_NAMES[0]
     if target.is_file():
@@ -47,7 +39,12 @@ def _microsoft(downloads: Path) -> Path:
     try:
         return download(MICROSOFT_URL, target, size=MICROSOFT_BYTES, sha256=MICROSOFT_SHA256)
     except DownloadError as error:
-        raise DownloadError(f"{error}\n{_by_hand(downloads)}") from error
+        raise DownloadError(
+            f"{error}\nTo get the photos by hand, download {ARCHIVE_NAMES[0]} ({MICROSOFT_PAGE}, "
+            f"825 MB) or dogs-vs-cats.zip ({KAGGLE_PAGE}, needs an account) with a browser, and "
+            f"either put it into the folder {downloads} or set the environment variable "
+            "CVLAB_PHOTOS to its path."
+        ) from error
 
 
 def _drawn(count: int, image_size: int, seed: int, cache: Path) -> Path:
@@ -114,8 +111,7 @@ def locate(
         return _microsoft(downloads)
     if source is not None and source != "photos":
         return Path(source).expanduser()
-    photos = os.environ.get("CVLAB_PHOTOS")
-    if photos:
+    if photos := os.environ.get("CVLAB_PHOTOS"):
         path = Path(photos).expanduser()
         if not path.exists():
             raise DatasetError(

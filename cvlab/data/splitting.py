@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeAlias
@@ -161,14 +162,11 @@ def _file_names(images: tuple[ImageFile, ...]) -> dict[str, str]:
         for image in images
     }
     times = Counter(name.lower() for name in plain.values())
-
-    def unique(source: str, name: str) -> str:
-        if times[name.lower()] == 1:
-            return name
-        mark = hashlib.sha256(source.encode()).hexdigest()[:12]
-        return f"{PurePosixPath(name).stem}-{mark}{PurePosixPath(name).suffix}"
-
-    return {source: unique(source, name) for source, name in plain.items()}
+    for source, name in plain.items():
+        if times[name.lower()] > 1:
+            mark = hashlib.sha256(source.encode()).hexdigest()[:12]
+            plain[source] = f"{PurePosixPath(name).stem}-{mark}{PurePosixPath(name).suffix}"
+    return plain
 
 
 @dataclass(eq=False)
@@ -198,7 +196,7 @@ class _Candidate:
     split: str = ""
 
 
-def _checked(read: _Read, image: ImageFile, kind: str, file: str) -> _Candidate:
+def _checked(read: _Read, kind: str, files: Mapping[str, str], image: ImageFile) -> _Candidate:
     """Read and decode an image, to see whether it can be used and what it looks like."""
     data, reason = b"", ""
     looks = np.zeros((2, 4), np.uint64)
@@ -219,6 +217,7 @@ def _checked(read: _Read, image: ImageFile, kind: str, file: str) -> _Candidate:
         reason = f"cannot be read: {error.strerror or error}"
     kept = data if not reason and len(data) <= _FEW_BYTES else None
     digest = hashlib.sha256(data).hexdigest()
+    file = f"{kind}/{files[image.name]}"
     return _Candidate(image, kind, file, kept, len(data), digest, looks, reason)
 
 
@@ -337,12 +336,7 @@ def _write_subset(
             files = _file_names(listing.images[kind])
             for split in SPLITS:
                 (folder / split / kind).mkdir(parents=True)
-
-            def look(
-                image: ImageFile, kind: str = kind, files: dict[str, str] = files
-            ) -> _Candidate:
-                return _checked(read, image, kind, f"{kind}/{files[image.name]}")
-
+            look = partial(_checked, read, kind, files)
             rest = iter(_in_order(listing.images[kind], seed))
             # As many as are still wanted at a time: nothing is looked at that is not needed.
             while batch := list(islice(rest, choice.missing(kind))):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, TypedDict, Unpack, cast
+from typing import Final, TypedDict, TypeVar, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ Color = tuple[float, float, float]
 Point = tuple[float, float]
 Window = tuple[slice, slice]
 Paint = Color | Field
+_T = TypeVar("_T", Point, Color)
+_Kind = TypeVar("_Kind")
 
 _TURN: Final = 4096  # angles are whole 4096ths of a turn
 # Rounding to 15 bits swallows the last-digit differences between C libraries.
@@ -38,14 +40,9 @@ def around(center: Point, angle: float, length: float) -> Point:
     return center[0] + cos * length, center[1] + sin * length
 
 
-def toward(point: Point, goal: Point, share: float) -> Point:
-    """Move a point a share of the way to another."""
-    return point[0] + (goal[0] - point[0]) * share, point[1] + (goal[1] - point[1]) * share
-
-
-def mix(one: Color, two: Color, share: float) -> Color:
-    """Blend two colors; share 0 returns the first, 1 the second."""
-    return cast(Color, tuple(p + (q - p) * share for p, q in zip(one, two, strict=True)))
+def mix(one: _T, two: _T, share: float) -> _T:
+    """Blend two colors, or find a point between two; share 0 returns the first, 1 the second."""
+    return cast(_T, tuple(p + (q - p) * share for p, q in zip(one, two, strict=True)))
 
 
 class Dice:
@@ -81,8 +78,8 @@ class Dice:
         """Draw an integer in [0, count)."""
         return int(self.unit() * count)
 
-    def pick(self, kinds: Sequence[str]) -> str:
-        """Draw one of several names; a name that stands there twice is twice as likely."""
+    def pick(self, kinds: Sequence[_Kind]) -> _Kind:
+        """Draw one of several things; what stands there twice is twice as likely."""
         return kinds[self.whole(len(kinds))]
 
     def jitter(self, color: Color, spread: float) -> Color:
@@ -134,16 +131,13 @@ class Frame:
         self.u: Field = (dx * cos)[None, :] + (dy * sin)[:, None]
         self.v: Field = (dy * cos)[:, None] - (dx * sin)[None, :]
 
-    def window(self, center: Point, radius: float) -> Window | None:
-        """Return the rows and columns that a disc may touch; None if it lies outside the image."""
+    def window(self, center: Point, radius: float) -> Window:
+        """Return the rows and columns that a disc may touch; none if it lies outside the image."""
         x = self.origin[0] + (center[0] * self.cos - center[1] * self.sin) * self.unit
         y = self.origin[1] + (center[0] * self.sin + center[1] * self.cos) * self.unit
         reach = radius * self.unit + 1.5
-        top, bottom = max(int(y - reach), 0), min(int(y + reach) + 1, self.size)
-        left, right = max(int(x - reach), 0), min(int(x + reach) + 1, self.size)
-        if top >= bottom or left >= right:
-            return None
-        return slice(top, bottom), slice(left, right)
+        rows = slice(max(int(y - reach), 0), max(int(y + reach) + 1, 0))
+        return rows, slice(max(int(x - reach), 0), max(int(x + reach) + 1, 0))
 
 
 class Edge(TypedDict, total=False):
@@ -187,24 +181,19 @@ class Canvas:
         window: Window,
         distance: Field,
         paint: Paint,
-        shade: Field | None = None,
+        dark: Field | float,
         **edge: Unpack[Edge],
     ) -> None:
-        """Paint where `distance` is negative."""
+        """Paint where `distance` is negative, less bright by the share `dark`."""
         if fluff := edge.get("fluff", 0.0):
             distance = distance + self.ragged[window] * np.float32(fluff)
         cover = np.clip(0.5 - distance * np.float32(frame.unit / edge.get("soft", 1.0)), 0, 1)
         if (opacity := edge.get("opacity", 1.0)) < 1:
             cover = cover * np.float32(opacity)
-        color: Field
-        if isinstance(paint, tuple):
-            color = np.array(paint, np.float32)[:, None, None]
-        else:
-            color = paint[:, window[0], window[1]]
-        if shade is not None:
-            color = color * shade
-        target = self.pixels[:, window[0], window[1]]
-        target += (color - target) * cover
+        color = np.asarray(paint, np.float32)
+        color = color[:, None, None] if color.ndim == 1 else color[:, *window]
+        target = self.pixels[:, *window]
+        target += (color * (1 - dark) - target) * cover
 
     def ellipse(
         self,
@@ -220,8 +209,6 @@ class Canvas:
         """Paint an ellipse turned by `degrees`; `volume` rounds it under the light."""
         fluff = edge.get("fluff", 0.0)
         window = frame.window(center, max(radii) + fluff + edge.get("soft", 1.0) / frame.unit)
-        if window is None:
-            return
         a = frame.u[window] - np.float32(center[0])
         b = frame.v[window] - np.float32(center[1])
         if degrees:
@@ -231,11 +218,9 @@ class Canvas:
         b = b * np.float32(1 / radii[1])
         square = a * a + b * b
         distance = (np.sqrt(square) - 1) * np.float32(min(radii))
-        shade = None
-        if volume:
-            rim = np.float32(0.45) * square - np.float32(0.2)  # darker where it turns away
-            shade = 1 - np.float32(volume) * (a * self.light[0] + b * self.light[1] + rim)
-        self.blend(frame, window, distance, paint, shade, **edge)
+        rim = np.float32(0.45) * square - np.float32(0.2)  # darker where it turns away
+        dark = volume and np.float32(volume) * (a * self.light[0] + b * self.light[1] + rim)
+        self.blend(frame, window, distance, paint, dark, **edge)
 
     def stroke(
         self,
@@ -251,11 +236,8 @@ class Canvas:
         """Paint a round stroke; `widths` are its radii at the start and at the end."""
         du, dv = end[0] - start[0], end[1] - start[1]
         square = du * du + dv * dv or 1e-12
-        middle = toward(start, end, 0.5)
         reach = math.sqrt(square) / 2 + max(widths) + edge.get("fluff", 0.0)
-        window = frame.window(middle, reach)
-        if window is None:
-            return
+        window = frame.window(mix(start, end, 0.5), reach)
         a = frame.u[window] - np.float32(start[0])
         b = frame.v[window] - np.float32(start[1])
         along = np.clip(a * np.float32(du / square) + b * np.float32(dv / square), 0, 1)
@@ -263,10 +245,8 @@ class Canvas:
         b = b - along * np.float32(dv)
         radius = np.float32(widths[0]) + along * np.float32(widths[1] - widths[0])
         distance = np.sqrt(a * a + b * b) - radius
-        shade = None
-        if volume:
-            shade = 1 - np.float32(volume) * (a * self.light[0] + b * self.light[1]) / radius
-        self.blend(frame, window, distance, paint, shade, **edge)
+        dark = volume and np.float32(volume) * (a * self.light[0] + b * self.light[1]) / radius
+        self.blend(frame, window, distance, paint, dark, **edge)
 
     def polygon(
         self,
@@ -278,13 +258,7 @@ class Canvas:
         volume: float = 0.0,
         **edge: Unpack[Edge],
     ) -> None:
-        """Paint a convex polygon, its sides pushed out by `bulge`.
-
-        Raises:
-            ValueError: If there are fewer than three corners.
-        """
-        if len(corners) < 3:
-            raise ValueError(f"a polygon needs three corners; there are {len(corners)}")
+        """Paint a convex polygon, its sides pushed out by `bulge`."""
         # Not `sum`: from Python 3.12 on it rounds floats otherwise than before.
         u, v = corners[0]
         for corner in corners[1:]:
@@ -293,8 +267,6 @@ class Canvas:
         spokes = [(u - middle[0], v - middle[1]) for u, v in corners]
         reach = max(math.sqrt(u * u + v * v) for u, v in spokes) or 1e-6
         window = frame.window(middle, reach + bulge + edge.get("fluff", 0.0))
-        if window is None:
-            return
         a = frame.u[window] - np.float32(middle[0])
         b = frame.v[window] - np.float32(middle[1])
         distance = np.full(a.shape, -1e6, np.float32)
@@ -305,7 +277,5 @@ class Canvas:
             sign = 1 if away >= 0 else -1  # outward, whichever way the corners run
             side = a * np.float32(sign * nu / norm) + b * np.float32(sign * nv / norm)
             distance = np.maximum(distance, side - np.float32(abs(away) + bulge))
-        shade = None
-        if volume:
-            shade = 1 - np.float32(volume / reach) * (a * self.light[0] + b * self.light[1])
-        self.blend(frame, window, distance, paint, shade, **edge)
+        dark = volume and np.float32(volume / reach) * (a * self.light[0] + b * self.light[1])
+        self.blend(frame, window, distance, paint, dark, **edge)

@@ -1,6 +1,6 @@
 """An animal painted part by part, from the tail to the whiskers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
@@ -8,18 +8,7 @@ from typing import cast
 import numpy as np
 
 from cvlab.drawing.animals import Attributes
-from cvlab.drawing.canvas import (
-    Canvas,
-    Color,
-    Dice,
-    Field,
-    Frame,
-    Point,
-    around,
-    cos_sin,
-    mix,
-    toward,
-)
+from cvlab.drawing.canvas import Canvas, Color, Dice, Field, Frame, Point, around, cos_sin, mix
 from cvlab.drawing.colors import BLACK, IRISES, PINK, RED, WHITE
 
 
@@ -68,48 +57,45 @@ def paint_torso(s: Scene) -> None:
     if s.a.pose == "portrait":
         if s.a.tail == "plume":
             _tail(s, (side * 0.9, 2.2), side)
-        chest = (wide * 1.3, 1.3)
-        canvas.ellipse(frame, (0, 1.9), chest, s.coat, volume=0.35, fluff=fluff)
+        canvas.ellipse(frame, (0, 1.9), (wide * 1.3, 1.3), s.coat, volume=0.35, fluff=fluff)
     elif s.a.pose == "sitting":
         canvas.ellipse(frame, (0, 3.1), (1.5, 0.3), BLACK, soft=6, opacity=0.35)
         _tail(s, (side * wide * 0.8, 2.5), side)
         canvas.ellipse(frame, (0, 2.1), (wide * 1.15, 1.1), s.coat, volume=0.4, fluff=fluff)
         canvas.ellipse(frame, (0, 1.4), (wide * 0.85, 1.0), s.coat, volume=0.35, fluff=fluff)
-        for leg in (-1.0, 1.0):
-            ends = (leg * 0.34, 1.8), (leg * 0.36, 2.9)
-            canvas.stroke(frame, *ends, (0.24, 0.2), s.coat, volume=0.3)
-            canvas.ellipse(frame, (leg * 0.4, 3.0), (0.28, 0.17), s.coat, volume=0.3)
+        for u in (-1.0, 1.0):
+            canvas.stroke(frame, (u * 0.34, 1.8), (u * 0.36, 2.9), (0.24, 0.2), s.coat, volume=0.3)
+            canvas.ellipse(frame, (u * 0.4, 3.0), (0.28, 0.17), s.coat, volume=0.3)
     else:
-        back = side * dice.uniform(1.5, 2.0)
-        ground = (abs(back) * 1.1, 0.25)
-        canvas.ellipse(frame, (back * 0.6, 3.0), ground, BLACK, soft=6, opacity=0.35)
+        length = dice.uniform(1.5, 2.0)
+        back = side * length
+        canvas.ellipse(frame, (back * 0.6, 3.0), (length * 1.1, 0.25), BLACK, soft=6, opacity=0.35)
         _tail(s, (back * 1.3, 1.0), side)
         for leg in (0.05, 0.35, 0.8, 1.1):
             foot = (back * leg + dice.bell(0, 0.3), 2.9)
             canvas.stroke(frame, (back * leg, 1.5), foot, (0.25, 0.17), s.coat, volume=0.3)
-        trunk = (abs(back) * 0.8, 0.68)
+        trunk = (length * 0.8, 0.68)
         canvas.ellipse(frame, (back * 0.6, 1.25), trunk, s.coat, volume=0.4, fluff=fluff)
         canvas.ellipse(frame, (back * 0.1, 0.9), (0.62, 0.8), s.coat, volume=0.3, fluff=fluff)
 
 
 def _tail(s: Scene, root: Point, side: float) -> None:
-    curl = s.dice.uniform(0.6, 1.0)
-    if s.a.tail == "hidden":
-        return
-    steps: tuple[Point, ...]
-    widths: tuple[float, ...]
-    if s.a.tail == "slim":
-        steps = ((0.0, 0.0), (0.7, -0.2), (0.95, -0.9 * curl), (1.25 - curl, -1.6 * curl))
-        widths = (0.15, 0.14, 0.13, 0.12)
-    elif s.a.tail == "bushy":
-        steps = ((0.0, 0.0), (0.5, -0.35), (0.6, -0.95 * curl))
-        widths = (0.22, 0.4, 0.26)
-    else:  # the plume of a squirrel, as high as its head
-        steps = ((0.0, 0.0), (0.6, -0.6), (0.7, -1.9), (1.1, -2.6))
-        widths = (0.3, 0.55, 0.6, 0.4)
-    path = [(root[0] + side * u, root[1] + v) for u, v in steps]
-    for (start, end), width in zip(pairwise(path), pairwise(widths), strict=True):
-        s.canvas.stroke(s.body, start, end, width, s.coat, volume=0.3, fluff=s.a.fluff)
+    w = s.dice.uniform(0.6, 1.0)  # how far it is curled
+    tails = {  # places and widths
+        "hidden": [],
+        "slim": [
+            (0.0, 0.0, 0.15),
+            (0.7, -0.2, 0.14),
+            (0.95, -0.9 * w, 0.13),
+            (1.25 - w, -1.6 * w, 0.12),
+        ],
+        "bushy": [(0.0, 0.0, 0.22), (0.5, -0.35, 0.4), (0.6, -0.95 * w, 0.26)],
+        # that of a squirrel, as high as its head
+        "plume": [(0.0, 0.0, 0.3), (0.6, -0.6, 0.55), (0.7, -1.9, 0.6), (1.1, -2.6, 0.4)],
+    }
+    path = [((root[0] + side * u, root[1] + v), width) for u, v, width in tails[s.a.tail]]
+    for (start, wide), (end, thin) in pairwise(path):
+        s.canvas.stroke(s.body, start, end, (wide, thin), s.coat, volume=0.3, fluff=s.a.fluff)
 
 
 def _ears(s: Scene, wide: float) -> None:
@@ -120,37 +106,31 @@ def _ears(s: Scene, wide: float) -> None:
     for side in (-1.0, 1.0):
         near = 1 + 0.12 * side * a.yaw
         if a.ears == "folded":
-            outer = side * 0.9 * wide * near
-            root, bend = (side * 0.22 * wide, -0.72), (side * 0.62 * wide * near, -1.1)
-            stump = [root, bend, (outer, -0.4)]
+            bend, outer = (side * 0.62 * wide * near, -1.1), (side * 0.9 * wide * near, -0.4)
+            stump = [(side * 0.22 * wide, -0.72), bend, outer]
             canvas.polygon(frame, stump, s.coat, bulge=0.08, volume=0.25, fluff=a.fluff)
         elif a.ears == "pointed":
-            lean = side * 0.78 * a.ear_spread * near
-            tip = (lean, -1.18 - 0.34 * k)
+            tip = (side * 0.78 * a.ear_spread * near, -1.18 - 0.34 * k)
             ear = [(side * 0.1 * wide, -0.74), tip, (side * 0.98 * wide * near, -0.28)]
             canvas.polygon(frame, ear, s.coat, volume=0.25, fluff=a.fluff)
-            middle = (side * 0.58 * wide * near, -0.6)
-            canvas.polygon(frame, [toward(p, middle, 0.4) for p in ear], inner, volume=0.3)
+            center = (side * 0.58 * wide * near, -0.6)
+            canvas.polygon(frame, [mix(p, center, 0.4) for p in ear], inner, volume=0.3)
             if s.mark == "mask":  # a fox has black tips
-                tips = [toward(corner, tip, 0.62) for corner in ear]
+                tips = [mix(corner, tip, 0.62) for corner in ear]
                 canvas.polygon(frame, tips, BLACK, fluff=a.fluff)
-        elif a.ears == "long":
-            lean = 14 * a.ear_spread * side
-            cos, sin = cos_sin(lean)
-            middle = (side * 0.42 + sin * 0.9 * k, -0.6 - cos * 0.9 * k)
-            radii = (0.27, 0.95 * k)
-            canvas.ellipse(frame, middle, radii, s.coat, degrees=lean, volume=0.3, fluff=a.fluff)
-            canvas.ellipse(frame, middle, (0.14, 0.7 * k), inner, degrees=lean, volume=0.2)
-        elif a.ears in {"small", "saucer"}:
-            r, v = (0.36 * k, -0.72) if a.ears == "small" else (0.66 * k, -0.62)
-            middle = (side * 0.74 * wide * a.ear_spread, v)
-            canvas.ellipse(frame, middle, (r, r), s.coat, volume=0.3, fluff=a.fluff)
-            canvas.ellipse(frame, middle, (r * 0.6, r * 0.6), inner, volume=0.2)
-        elif a.ears == "side":
-            middle, turn = (side * 1.2 * wide, -0.28), 14 * side
-            radii = (0.46 * k, 0.2)
+        lean, r = 14 * a.ear_spread * side, k * (0.36 if a.ears == "small" else 0.66)
+        cos, sin = cos_sin(lean)
+        out, far = side * 0.42 + sin * 0.9 * k, side * 0.74 * wide * a.ear_spread
+        rounded = {  # middle, radii, radii inside, turn, volume inside
+            "long": ((out, -0.6 - cos * 0.9 * k), (0.27, 0.95 * k), (0.14, 0.7 * k), lean, 0.2),
+            "small": ((far, -0.72), (r, r), (r * 0.6, r * 0.6), 0.0, 0.2),
+            "saucer": ((far, -0.62), (r, r), (r * 0.6, r * 0.6), 0.0, 0.2),
+            "side": ((side * 1.2 * wide, -0.28), (0.46 * k, 0.2), (0.28 * k, 0.1), 14 * side, 0.0),
+        }
+        if a.ears in rounded:
+            middle, radii, inside, turn, volume = rounded[a.ears]
             canvas.ellipse(frame, middle, radii, s.coat, degrees=turn, volume=0.3, fluff=a.fluff)
-            canvas.ellipse(frame, middle, (0.28 * k, 0.1), inner, degrees=turn)
+            canvas.ellipse(frame, middle, inside, inner, degrees=turn, volume=volume)
 
 
 def _hanging_ears(s: Scene, wide: float) -> None:
@@ -178,8 +158,7 @@ def paint_head(s: Scene) -> None:
     a, canvas, frame = s.a, s.canvas, s.frame
     wide, tall = {"wide": (1.12, 0.9), "round": (1.0, 0.97), "tall": (0.86, 1.06)}[a.head]
     wide *= a.stretch
-    shadow = (wide * 1.08, tall * 1.06)
-    canvas.ellipse(frame, (0.06, 0.14), shadow, BLACK, soft=5, opacity=0.3)
+    canvas.ellipse(frame, (0.06, 0.14), (wide * 1.08, tall * 1.06), BLACK, soft=5, opacity=0.3)
     _ears(s, wide)
     if s.mark == "horns":
         _horns(s, wide)
@@ -189,17 +168,16 @@ def paint_head(s: Scene) -> None:
             canvas.ellipse(frame, cheek, (0.5, 0.42), s.coat, volume=0.3, fluff=a.fluff * 1.6)
     canvas.ellipse(frame, (0, 0), (wide, tall), s.coat, volume=0.42, fluff=a.fluff)
     if a.head == "tall":
-        jaw = (wide * 0.82, tall * 0.62)
-        canvas.ellipse(frame, (0, 0.45), jaw, s.coat, volume=0.25)
+        canvas.ellipse(frame, (0, 0.45), (wide * 0.82, tall * 0.62), s.coat, volume=0.25)
     for _ in range(s.dice.whole(3)):  # a patch of another color somewhere in the face
         spot = around((0, 0), s.dice.uniform(0, 360), s.dice.uniform(0.2, 0.6))
         radius = s.dice.uniform(0.2, 0.5)
         canvas.ellipse(frame, spot, (radius, radius), s.patch, volume=0.3, fluff=0.05)
-    eyes = [(a.yaw * 0.22 + side * 0.42 * a.eye_gap * wide, -0.12) for side in (-1.0, 1.0)]
+    eyes = {side: (a.yaw * 0.22 + side * 0.42 * a.eye_gap * wide, -0.12) for side in (-1.0, 1.0)}
     _markings(s, wide, eyes)
     if a.ears in {"floppy", "folded"}:
         _hanging_ears(s, wide)
-    for side, eye in zip((-1.0, 1.0), eyes, strict=True):
+    for side, eye in eyes.items():
         _eye(s, eye, side)
     _muzzle(s)
 
@@ -212,25 +190,23 @@ def _horns(s: Scene, wide: float) -> None:
         s.canvas.stroke(s.frame, bend, (side * 0.7 * wide, -1.5), (0.13, 0.04), horn, volume=0.3)
 
 
-def _markings(s: Scene, wide: float, eyes: Sequence[Point]) -> None:
+def _markings(s: Scene, wide: float, eyes: Mapping[float, Point]) -> None:
     """Paint what a species wears in its face whatever the color of its coat."""
     canvas, frame = s.canvas, s.frame
     light = s.main[0] + s.main[1] + s.main[2] > 330
     contrast = mix(s.main, BLACK, 0.85) if light else mix(s.main, WHITE, 0.75)
-    pale = mix(s.main, WHITE, 0.7) if light else mix(s.main, WHITE, 0.55)
-    for side, (u, v) in zip((-1.0, 1.0), eyes, strict=True):
-        if s.mark == "bandit":
-            canvas.ellipse(frame, (u, v + 0.05), (0.46, 0.28), contrast, degrees=18 * side)
-        elif s.mark == "patches":
-            canvas.ellipse(frame, (u, v + 0.06), (0.32, 0.42), contrast, degrees=24 * side)
-        elif s.mark == "disks":
-            canvas.ellipse(frame, (u * 0.9, v), (0.48, 0.48), pale, volume=0.2)
-        elif s.mark == "mask":
-            cheek = (side * 0.62 * wide, 0.42)
-            canvas.ellipse(frame, cheek, (0.48, 0.3), WHITE, degrees=-30 * side, volume=0.2)
-        elif s.mark == "cheeks":
-            cheek = (side * 0.66 * wide, 0.42)
-            canvas.ellipse(frame, cheek, (0.46, 0.4), pale, volume=0.3)
+    pale = mix(s.main, WHITE, 0.7 if light else 0.55)
+    for side, (u, v) in eyes.items():
+        marks = {  # middle, radii, color, turn, volume
+            "bandit": ((u, v + 0.05), (0.46, 0.28), contrast, 18 * side, 0.0),
+            "patches": ((u, v + 0.06), (0.32, 0.42), contrast, 24 * side, 0.0),
+            "disks": ((u * 0.9, v), (0.48, 0.48), pale, 0.0, 0.2),
+            "mask": ((side * 0.62 * wide, 0.42), (0.48, 0.3), WHITE, -30 * side, 0.2),
+            "cheeks": ((side * 0.66 * wide, 0.42), (0.46, 0.4), pale, 0.0, 0.3),
+        }
+        if s.mark in marks:
+            middle, radii, color, turn, volume = marks[s.mark]
+            canvas.ellipse(frame, middle, radii, color, degrees=turn, volume=volume)
         elif s.mark == "wool":
             for k in (0.1, 0.42, 0.74):
                 curl = (side * k * wide, -0.95 + 0.5 * k * k)
@@ -247,8 +223,7 @@ def _eye(s: Scene, center: Point, side: float) -> None:
         return
     turn = a.eye_slant * -side
     canvas.ellipse(frame, center, (0.28 * k, 0.24 * k), BLACK, degrees=turn)
-    iris = IRISES[a.iris]
-    canvas.ellipse(frame, center, (0.24 * k, 0.2 * k), iris, degrees=turn, volume=0.2)
+    canvas.ellipse(frame, center, (0.24 * k, 0.2 * k), IRISES[a.iris], degrees=turn, volume=0.2)
     pupil = (0.06 * k, 0.2 * k) if a.pupils == "slit" else (0.14 * k, 0.14 * k)
     canvas.ellipse(frame, center, pupil, (12, 10, 10))
     canvas.ellipse(frame, (u - 0.06, v - 0.07), (0.04, 0.04), WHITE)
@@ -279,8 +254,7 @@ def _muzzle(s: Scene) -> None:
         "long": (0.5, 0.56, 0.6, 0.5),
     }[a.muzzle]
     ru, rv, u = ru * k, rv * k, a.yaw * reach
-    below = (u * 0.9, v + 0.05)
-    canvas.ellipse(frame, below, (ru * 1.12, rv * 1.1), BLACK, soft=3, opacity=0.3)
+    canvas.ellipse(frame, (u * 0.9, v + 0.05), (ru * 1.12, rv * 1.1), BLACK, soft=3, opacity=0.3)
     if a.muzzle == "short":
         for side in (-1.0, 1.0):
             canvas.ellipse(frame, (u + side * 0.19, v), (0.24 * k, rv), pale, volume=0.25)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvlab.drawing.animals import Attributes
-from cvlab.drawing.canvas import Canvas, Dice, Frame, Point, around, mix, toward
+from cvlab.drawing.canvas import Canvas, Dice, Frame, Point, around, mix
 from cvlab.drawing.colors import BLACK, COATS, IRISES, PINK, RED, WHITE
 
 
@@ -13,7 +13,7 @@ def background(a: Attributes, dice: Dice, canvas: Canvas) -> None:
     size = canvas.size
     page = Frame(size, (0.5, 0.5), 1.0, dice.bell(0, 24))
     wall = dice.jitter(COATS[a.background], 40)
-    other = dice.jitter(COATS[dice.whole(len(COATS))], 60)
+    other = dice.jitter(dice.pick(COATS), 60)
     floor = dice.jitter((110, 130, 90), 90)
     one, two, three = (np.array(c, np.float32)[:, None, None] for c in (wall, other, floor))
     broad = np.clip(dice.clouds(size, 2 + dice.whole(3)) * np.float32(1.6) - np.float32(0.3), 0, 1)
@@ -31,7 +31,7 @@ def _thing(dice: Dice, canvas: Canvas, page: Frame, center: Point, size: float) 
     """Paint one thing that is no animal: ball, button, box, stick, petals, leaf, grass."""
     r = dice.uniform(0.03, 0.13) * size
     turn = dice.uniform(0, 360)
-    color = dice.jitter(COATS[dice.whole(len(COATS))], 50)
+    color = dice.jitter(dice.pick(COATS), 50)
     if dice.chance(0.3):
         color = dice.jitter((dice.uniform(0, 255), dice.uniform(0, 255), dice.uniform(0, 255)), 9)
     bright = (PINK, RED, BLACK, WHITE, *IRISES)
@@ -42,7 +42,7 @@ def _thing(dice: Dice, canvas: Canvas, page: Frame, center: Point, size: float) 
         r *= 0.6
         canvas.ellipse(page, center, (r, r * dice.uniform(0.7, 1)), dice.jitter(BLACK, 9))
         if dice.chance(0.6):
-            iris = dice.jitter(IRISES[dice.whole(len(IRISES))], 12)
+            iris = dice.jitter(dice.pick(IRISES), 12)
             canvas.ellipse(page, center, (r * 0.84, r * 0.8), iris)
             slim = dice.pick(("slit", "round")) == "slit"
             canvas.ellipse(page, center, (r * (0.24 if slim else 0.46), r * 0.5), BLACK)
@@ -55,18 +55,15 @@ def _thing(dice: Dice, canvas: Canvas, page: Frame, center: Point, size: float) 
         ends = around(center, turn, r * 3), around(center, turn, -r * 3)
         canvas.stroke(page, *ends, (r * 0.2, r * 0.14), color, volume=0.2)
     elif kind == "petal":  # as red as a tongue
-        bright_color = dice.jitter(bright[dice.whole(len(bright))], 14)
+        bright_color = dice.jitter(dice.pick(bright), 14)
         canvas.ellipse(page, center, (r * 0.5, r * 0.9), bright_color, degrees=turn, volume=0.25)
     elif kind == "leaf":  # as pointed as an ear
         side = dice.uniform(0.55, 0.8)
-        corners = [
-            around(center, turn, r * 1.4),
-            around(center, turn + 120, r * side),
-            around(center, turn - 120, r * side),
-        ]
+        ways = ((0, 1.4), (120, side), (-120, side))
+        corners = [around(center, turn + way, r * far) for way, far in ways]
         canvas.polygon(page, corners, color, volume=0.3)
         inner = mix(color, PINK, dice.uniform(0, 0.8))
-        canvas.polygon(page, [toward(c, center, 0.4) for c in corners], inner)
+        canvas.polygon(page, [mix(c, center, 0.4) for c in corners], inner)
     elif kind == "grass":  # as thin as whiskers
         blade = dice.jitter(WHITE if dice.chance(0.5) else BLACK, 14)
         for k in range(3):

@@ -26,7 +26,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from cvlab.drawing import toypets
+from cvlab.drawing import animals, toypets
 from cvlab.evaluation import measure
 from cvlab.models import toy_base
 from cvlab.models.embedded import TOY_WEIGHTS
@@ -83,7 +83,7 @@ def zoo_images(
     zoo, names = toypets.ZOO, kinds()
     images = [toypets.draw_many(species, numbers, size=size, seed=seed) for species in zoo]
     records = [
-        toypets.attributes(species, number, seed=seed) for species in zoo for number in numbers
+        animals.attributes(species, number, seed=seed) for species in zoo for number in numbers
     ]
     labels = {
         part: np.array([names[part].index(getattr(record, part)) for record in records], np.int32)
@@ -95,7 +95,7 @@ def zoo_images(
 
 def kinds() -> dict[str, list[str]]:
     """Return the classes of each task: the species, and the kinds of each part in the zoo."""
-    return {"species": list(toypets.ZOO), **{part: toypets.zoo_kinds(part) for part in PARTS}}
+    return {"species": list(toypets.ZOO), **{part: animals.zoo_kinds(part) for part in PARTS}}
 
 
 def train(

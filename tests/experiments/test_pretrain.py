@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cvlab import models
-from cvlab.drawing import toypets
+from cvlab.drawing import animals, toypets
 from cvlab.evaluation import measure
 from cvlab.experiments import pretrain
 from cvlab.models.embedded import TOY_WEIGHTS
@@ -22,7 +22,7 @@ def test_labels_say_what_the_pictures_show() -> None:
     assert set(labels) == set(names) == {"species", *pretrain.PARTS}
     owl = 2 * toypets.ZOO.index("owl") + 1  # its second picture
     np.testing.assert_array_equal(pictures[owl], toypets.draw("owl", 3, size=16, seed=9))
-    record = toypets.attributes("owl", 3, seed=9)
+    record = animals.attributes("owl", 3, seed=9)
     assert names["species"][labels["species"][owl]] == "owl"
     for part in pretrain.PARTS:
         assert names[part][labels[part][owl]] == getattr(record, part)

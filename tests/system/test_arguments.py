@@ -21,7 +21,7 @@ from cvlab.cache import DatasetError, download
 from cvlab.course import claims, exercises, quiz, recorded
 from cvlab.data import archives, decoding, listing, loading, locating, splitting
 from cvlab.data.decoding import BadImageError
-from cvlab.drawing import toypets
+from cvlab.drawing import animals, toypets
 from cvlab.evaluation import explain, measure
 from cvlab.models import bases, classics, cost, graph
 from cvlab.publish import execution, formulas, results
@@ -147,12 +147,8 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (toypets.draw, lambda: toypets.draw("cat", -1), ("number", "-1")),
     (toypets.draw_many, lambda: toypets.draw_many("cat", [-1]), ("number", "-1")),
     (toypets.draw_many, lambda: toypets.draw_many("cat", [1], workers=0), ("workers", "0")),
-    (toypets.attributes, lambda: toypets.attributes("horse", 0), ("horse", "cat")),
-    (
-        download,
-        lambda: download("x", NOWHERE, size=1, sha256="x", retries=0),
-        ("x", "url"),
-    ),
+    (animals.attributes, lambda: animals.attributes("horse", 0), ("horse", "cat")),
+    (download, lambda: download("x", NOWHERE, size=1, sha256="x"), ("x", "url")),
     # augmentation
     (Augment, lambda: Augment(rotation_range=-1), ("rotation_range", "-1")),
     (Augment, lambda: Augment(rotation_range="40"), ("rotation_range", "'40'")),  # type: ignore[arg-type]
