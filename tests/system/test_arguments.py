@@ -179,10 +179,6 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (models.base_for, lambda: models.base_for("quick"), ("quick", "profiles.get")),  # type: ignore[arg-type]
     (bases.parse_base, lambda: bases.parse_base("MobileNet(alpha=)"), ("alpha",)),
     (models.weights_file, lambda: models.weights_file("horse"), ("horse", "VGG16")),
-    (classics.alexnet, lambda: classics.alexnet(groups=5), ("groups=5",)),
-    (classics.alexnet, lambda: classics.alexnet(classes=0), ("classes=0", "positive")),
-    (classics.googlenet, lambda: classics.googlenet(classes=-1), ("classes=-1", "positive")),
-    (classics.vit, lambda: classics.vit(classes=0), ("classes=0", "positive")),
     (classics.vit, lambda: classics.vit(image_size=30, patch=16), ("30", "16")),
     (classics.vit, lambda: classics.vit(heads=7), ("7", "width")),
     # features and transfer
