@@ -71,7 +71,7 @@ def alexnet() -> keras.Model:
     """Build AlexNet, which won the ImageNet challenge of 2012 and made deep convnets popular.
 
     The paper's network was split over two GPUs: its second, fourth and fifth convolutions see only
-    the half of the channels that is on their own GPU. `groups=2` does the same. It has 60,965,224
+    the half of the channels that is on their own GPU. Their `groups=2` does that. It has 60,965,224
     parameters. The paper gives an image size of 224 pixels, but its own arithmetic (55 x 55 maps
     after 11 x 11 windows with stride 4) needs 227.
 

@@ -172,7 +172,6 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (models.small_cnn, lambda: models.small_cnn(20), ("image_size", "20", "46")),
     (models.small_cnn, lambda: models.small_cnn(64, dropout=5), ("dropout", "5", "0.5")),
     (models.toy_base, lambda: models.toy_base(20), ("image_size", "20", "32")),
-    (models.toy_base, lambda: models.toy_base(32, NOWHERE), ("place.zip",)),
     (models.load_base, lambda: models.load_base("VGG99", 64), ("VGG99", "VGG16")),
     (models.load_base, lambda: models.load_base("VGG16", 8, None), ("8", "32")),
     (models.load_base, lambda: models.load_base("toy", 64, NOWHERE), ("place.zip",)),
