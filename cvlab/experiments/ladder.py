@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -298,25 +297,19 @@ def chart(summary: Mapping[str, Any], images: str) -> plots.Figure:
     )
 
 
-def _climb(profile: Profile, seed: int, *, scratch: bool) -> tuple[dict[str, Run], float]:
-    """Train all rungs of one seed, without the first three if not `scratch`.
-
-    Returns:
-        The runs by rung, and the seconds to get the decoded images: nearly none if an earlier run
-        has left them in the cache.
-    """
+def _climb(profile: Profile, seed: int, *, scratch: bool) -> dict[str, Run]:
+    """Train all rungs of one seed, without the first three if not `scratch`."""
     load = partial(load_pets, profile, seed=seed)
-    start = time.perf_counter()
     pets = load(image_size=profile.base_image_size)
-    seconds = time.perf_counter() - start
     runs = {}
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
     # Features in the cache from an earlier run would take no time; those of all seeds fill a disk.
     with tempfile.TemporaryDirectory(prefix="ladder-", dir=root) as folder:
-        pets_of_scratch = load(image_size=profile.image_size) if scratch else pets
         for name, run in chain(
-            train_from_scratch(pets_of_scratch, profile, seed) if scratch else (),
+            train_from_scratch(load(image_size=profile.image_size), profile, seed)
+            if scratch
+            else (),
             train_on_base(models.base_for(profile), pets, profile, seed, cache=folder),
         ):
             runs[name] = run
@@ -326,7 +319,7 @@ def _climb(profile: Profile, seed: int, *, scratch: bool) -> tuple[dict[str, Run
                 f"{run.seconds:.0f} s",
                 flush=True,
             )
-    return runs, seconds
+    return runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -345,28 +338,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profile = profiles.get(options.profile)
     images = "drawn pictures" if profile.source == "toypets" else "photos"
     climbs: list[dict[str, Run]] = []
-    loading: list[float] = []
     for seed in range(options.first, options.first + options.seeds):
-        runs, seconds = _climb(profile, seed, scratch=not options.transfer_only)
-        climbs.append(runs)
-        loading.append(seconds)
+        climbs.append(_climb(profile, seed, scratch=not options.transfer_only))
         if len(climbs) < 2:
             continue
         # After every seed, so that an interrupted run leaves what it has measured.
         summary = {
             "settings": asdict(profile),
             "seeds": [options.first, seed],
-            "pictures_seconds": float(np.mean(loading)),
             **summarize(climbs),
         }
         if options.out:
             options.out.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
             svg = options.out.with_suffix(".svg")
             svg.write_text(chart(summary, images).svg(), encoding="utf-8")
-    print(f"pictures from disk: {np.mean(loading):.1f} s a seed")
     print(table(summary))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -228,7 +227,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{found.percent()}; {record['seconds']:.0f} s; weights in {path}"
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
