@@ -287,31 +287,25 @@ def chart(summary: Mapping[str, Any], images: str) -> plots.Figure:
         summary: What `summarize` returned, or the JSON that `main` wrote.
         images: What was measured on, such as `drawn pictures`.
     """
-    return plots.accuracies(
-        {
-            name: measure.Interval(**rung["test_accuracy"])
-            for name, rung in summary["rungs"].items()
-        },
-        lecture=LECTURE,
-        xlabel=f"test accuracy (measured: {images}, mean over seeds; lecture: photos)",
-    )
+    rungs = summary["rungs"].items()
+    measured = {name: measure.Interval(**rung["test_accuracy"]) for name, rung in rungs}
+    label = f"test accuracy (measured: {images}, mean over seeds; lecture: photos)"
+    return plots.accuracies(measured, lecture=LECTURE, xlabel=label)
 
 
 def _climb(profile: Profile, seed: int, *, scratch: bool) -> dict[str, Run]:
     """Train all rungs of one seed, without the first three if not `scratch`."""
-    load = partial(load_pets, profile, seed=seed)
-    pets = load(image_size=profile.base_image_size)
+    pets = load_pets(profile, image_size=profile.base_image_size, seed=seed)
     runs = {}
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
     # Features in the cache from an earlier run would take no time; those of all seeds fill a disk.
     with tempfile.TemporaryDirectory(prefix="ladder-", dir=root) as folder:
-        for name, run in chain(
-            train_from_scratch(load(image_size=profile.image_size), profile, seed)
-            if scratch
-            else (),
-            train_on_base(models.base_for(profile), pets, profile, seed, cache=folder),
-        ):
+        rungs = train_on_base(models.base_for(profile), pets, profile, seed, cache=folder)
+        if scratch:
+            small = load_pets(profile, image_size=profile.image_size, seed=seed)
+            rungs = chain(train_from_scratch(small, profile, seed), rungs)
+        for name, run in rungs:
             runs[name] = run
             print(
                 f"seed {seed}  {name:28} test {100 * run.right.mean():.1f} %  validation "

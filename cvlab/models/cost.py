@@ -122,9 +122,7 @@ def _kernels(layer: keras.Layer) -> list[tuple[int, ...]]:
 def _depth_of(layer: keras.Layer) -> int:
     if isinstance(layer, keras.Model):
         return depth(layer)
-    if isinstance(layer, layers.MultiHeadAttention):
-        return 2
-    return int(bool(_kernels(layer)))
+    return 2 if isinstance(layer, layers.MultiHeadAttention) else int(bool(_kernels(layer)))
 
 
 def _multiply_adds_of(layer: keras.Layer) -> int:

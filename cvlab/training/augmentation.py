@@ -271,9 +271,7 @@ class Augment(keras.layers.Layer):
         self.zoom_range = _checked("zoom_range", zoom_range)
         self.horizontal_flip = bool(horizontal_flip)
         if fill_mode not in FILL_MODES:
-            raise ValueError(
-                f"fill_mode={fill_mode!r} is unknown. Pass one of: {', '.join(FILL_MODES)}."
-            )
+            raise ValueError(f"fill_mode={fill_mode!r}: pass one of {', '.join(FILL_MODES)}.")
         self.fill_mode = fill_mode
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -403,10 +401,8 @@ def sweep(
         "horizontal_flip": (("flip",), "{}"),
     }
     if option not in fields_and_label:
-        raise ValueError(
-            f"There is no option {option!r} to sweep. Pass one of: "
-            f"{', '.join([*fields_and_label, 'fill_mode'])}."
-        )
+        options = ", ".join([*fields_and_label, "fill_mode"])
+        raise ValueError(f"There is no option {option!r} to sweep. Pass one of: {options}.")
     fields, label = fields_and_label[option]
     changed = _IDENTITY._replace(**dict.fromkeys(fields, np.asarray(values, "float32")))
     transforms = Transforms(*np.broadcast_arrays(*changed))
@@ -420,9 +416,7 @@ def sweep(
 def _one_image(image: Image) -> Image:
     image = np.asarray(image)
     if image.ndim != 3:
-        raise ValueError(
-            f"Got an array of shape {image.shape}. Pass one image (height, width, channels)."
-        )
+        raise ValueError(f"Got shape {image.shape}. Pass one image (height, width, channels).")
     return image
 
 
