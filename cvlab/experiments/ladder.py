@@ -91,7 +91,6 @@ def _run(
         seed: Of the order of the images.
         start: `time.perf_counter()` at the beginning of the rung.
     """
-    guard = freezing.Guard(model)
     views = views or [inputs["train"]]
     history = fit_best(
         model,
@@ -99,7 +98,7 @@ def _run(
         epochs=epochs,
         validation_data=(inputs["validation"], labels["validation"]),
         validation_batch_size=100,
-        callbacks=[guard],
+        callbacks=[freezing.Guard(model)],
     )
     seconds = time.perf_counter() - start
     right = {
@@ -321,9 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cvlab ladder", description=__doc__)
     parser.add_argument("--profile", default="quick", choices=list(profiles.PROFILES))
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
-    parser.add_argument(
-        "--first", type=int, default=30, help="first seed; 0, 10, 20 were for tuning"
-    )
+    parser.add_argument("--first", type=int, default=30, help="first seed; tuned on 0, 10, 20")
     parser.add_argument("--out", type=Path, help="JSON file; a chart is drawn beside it")
     parser.add_argument("--transfer-only", action="store_true", help="only the last three rungs")
     options = parser.parse_args(arguments)

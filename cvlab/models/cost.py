@@ -145,12 +145,12 @@ def _multiply_adds_of_attention(layer: keras.Layer) -> int:
     queries = _positions(query.shape, layer.name)
     keys = _positions((others or [query])[0].shape, layer.name)
     # In every head, each query is compared with all keys, and all values are averaged for it.
-    compared: int = queries * keys * layer.num_heads * (layer.key_dim + layer.value_dim)
+    compared = queries * keys * layer.num_heads * (layer.key_dim + layer.value_dim)
     of_queries, of_keys = (
         sum(prod(dense.kernel.shape) for dense in maps)
         for maps in ((layer.query_dense, layer.output_dense), (layer.key_dense, layer.value_dense))
     )
-    return compared + queries * of_queries + keys * of_keys
+    return int(compared + queries * of_queries + keys * of_keys)
 
 
 def _positions(shape: tuple[Any, ...], name: str) -> int:
@@ -159,4 +159,4 @@ def _positions(shape: tuple[Any, ...], name: str) -> int:
             f"the output of {name} has no fixed size: build the model for images of one size, "
             "for example with input_shape=(224, 224, 3)"
         )
-    return prod(shape[1:-1])
+    return int(prod(shape[1:-1]))

@@ -82,7 +82,7 @@ class Transforms(NamedTuple):
     flip: Tensor
 
 
-_IDENTITY: Final = Transforms(*np.float32([[0], [0], [0], [0], [1], [1], [0]]))
+_IDENTITY: Final = Transforms(*np.array([[0], [0], [0], [0], [1], [1], [0]], np.float32))
 
 
 def affine_matrix(transforms: Transforms, height: int, width: int) -> Tensor:
@@ -355,12 +355,13 @@ def augment_all(
         Shape and dtype of `images`.
     """
     images = np.asanyarray(images)
+    dtype: np.dtype[Any] = images.dtype
     changed = np.empty_like(images, subok=False)
     for start in range(0, len(images), batch_size):
         batch = layer(np.asarray(images[start : start + batch_size]), training=True)
         batch = ops.convert_to_numpy(batch)
-        if images.dtype.kind in "iu" and batch.dtype.kind not in "iu":
-            levels = np.iinfo(images.dtype)
+        if dtype.kind in "iu" and batch.dtype.kind not in "iu":
+            levels = np.iinfo(dtype)
             batch = np.clip(np.rint(batch), levels.min, levels.max)
         changed[start : start + batch_size] = batch
     return changed
@@ -389,7 +390,7 @@ def sweep(
     """
     image = _one_image(image)
     if option == "fill_mode":
-        moved = _IDENTITY._replace(rotation=np.float32([30]), width_shift=np.float32([0.25]))
+        moved = Transforms(*np.array([[30], [0.25], [0], [0], [1], [1], [0]], np.float32))
         images = [Augment(fill_mode=mode).transform(image[None], moved)[0] for mode in values]
         return np.stack([ops.convert_to_numpy(one) for one in images]), [str(v) for v in values]
     fields_and_label = {

@@ -62,7 +62,7 @@ def standardize_gradient(
         S. Ioffe and C. Szegedy, "Batch Normalization" (2015), section 3, simplified.
     """
     g = np.asarray(gradient, dtype=np.float64)
-    scale = np.sqrt(np.var(x, axes, dtype=np.float64, keepdims=True) + epsilon)
+    scale = np.sqrt(np.asarray(x, dtype=np.float64).var(axes, keepdims=True) + epsilon)
     x_hat = standardize(x, axes, epsilon=epsilon)
     g_mean = g.mean(axes, keepdims=True)
     g_along = (g * x_hat).mean(axes, keepdims=True)
