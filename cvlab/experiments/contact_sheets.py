@@ -6,7 +6,6 @@ row.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -22,26 +21,18 @@ ROWS: Final = 10
 FIRST: Final = 100_000  # numbers that no notebook draws
 
 
-def contact_sheet(images: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8]:
-    """Arrange images in rows without gaps.
+def contact_sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Arrange images in rows of `COLUMNS` without gaps.
 
     Args:
-        images: (n, height, width, 3) uint8.
-        columns: Images per row; n must be a multiple of it.
+        images: (n, height, width, 3) uint8; n a multiple of `COLUMNS`.
 
     Returns:
-        One image, (n / columns * height, columns * width, 3) uint8.
-
-    Raises:
-        ValueError: If the last row would not be full.
+        One image, (n / COLUMNS * height, COLUMNS * width, 3) uint8.
     """
-    count, height, width, channels = images.shape
-    if columns < 1 or count % columns:
-        raise ValueError(
-            f"{count} images do not fill rows of {columns}: pass a multiple of {columns} images"
-        )
-    rows = images.reshape(-1, columns, height, width, channels)
-    return rows.swapaxes(1, 2).reshape(-1, columns * width, channels)
+    _, height, width, channels = images.shape
+    rows = images.reshape(-1, COLUMNS, height, width, channels)
+    return rows.swapaxes(1, 2).reshape(-1, COLUMNS * width, channels)
 
 
 def pets(size: int = 64, seed: int = 0) -> tuple[NDArray[np.uint8], list[str]]:
@@ -77,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="folder for the PNG files")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    folder: Path = options.folder
+    folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     for size in (64, 150):
         sheet, answers = pets(size, options.seed)
@@ -87,7 +78,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Image.fromarray(zoo(seed=options.seed)).save(folder / "zoo_64.png")
     print(f"A hundred pets to classify, their answers, and the zoo: {folder}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

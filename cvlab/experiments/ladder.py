@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +91,6 @@ def _run(
         seed: Of the order of the images.
         start: `time.perf_counter()` at the beginning of the rung.
     """
-    guard = freezing.Guard(model)
     views = views or [inputs["train"]]
     history = fit_best(
         model,
@@ -100,7 +98,7 @@ def _run(
         epochs=epochs,
         validation_data=(inputs["validation"], labels["validation"]),
         validation_batch_size=100,
-        callbacks=[guard],
+        callbacks=[freezing.Guard(model)],
     )
     seconds = time.perf_counter() - start
     right = {
@@ -288,37 +286,25 @@ def chart(summary: Mapping[str, Any], images: str) -> plots.Figure:
         summary: What `summarize` returned, or the JSON that `main` wrote.
         images: What was measured on, such as `drawn pictures`.
     """
-    return plots.accuracies(
-        {
-            name: measure.Interval(**rung["test_accuracy"])
-            for name, rung in summary["rungs"].items()
-        },
-        lecture=LECTURE,
-        xlabel=f"test accuracy (measured: {images}, mean over seeds; lecture: photos)",
-    )
+    rungs = summary["rungs"].items()
+    measured = {name: measure.Interval(**rung["test_accuracy"]) for name, rung in rungs}
+    label = f"test accuracy (measured: {images}, mean over seeds; lecture: photos)"
+    return plots.accuracies(measured, lecture=LECTURE, xlabel=label)
 
 
-def _climb(profile: Profile, seed: int, *, scratch: bool) -> tuple[dict[str, Run], float]:
-    """Train all rungs of one seed, without the first three if not `scratch`.
-
-    Returns:
-        The runs by rung, and the seconds to get the decoded images: nearly none if an earlier run
-        has left them in the cache.
-    """
-    load = partial(load_pets, profile, seed=seed)
-    start = time.perf_counter()
-    pets = load(image_size=profile.base_image_size)
-    seconds = time.perf_counter() - start
+def _climb(profile: Profile, seed: int, *, scratch: bool) -> dict[str, Run]:
+    """Train all rungs of one seed, without the first three if not `scratch`."""
+    pets = load_pets(profile, image_size=profile.base_image_size, seed=seed)
     runs = {}
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
     # Features in the cache from an earlier run would take no time; those of all seeds fill a disk.
     with tempfile.TemporaryDirectory(prefix="ladder-", dir=root) as folder:
-        pets_of_scratch = load(image_size=profile.image_size) if scratch else pets
-        for name, run in chain(
-            train_from_scratch(pets_of_scratch, profile, seed) if scratch else (),
-            train_on_base(models.base_for(profile), pets, profile, seed, cache=folder),
-        ):
+        rungs = train_on_base(models.base_for(profile), pets, profile, seed, cache=folder)
+        if scratch:
+            small = load_pets(profile, image_size=profile.image_size, seed=seed)
+            rungs = chain(train_from_scratch(small, profile, seed), rungs)
+        for name, run in rungs:
             runs[name] = run
             print(
                 f"seed {seed}  {name:28} test {100 * run.right.mean():.1f} %  validation "
@@ -326,7 +312,7 @@ def _climb(profile: Profile, seed: int, *, scratch: bool) -> tuple[dict[str, Run
                 f"{run.seconds:.0f} s",
                 flush=True,
             )
-    return runs, seconds
+    return runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -334,9 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cvlab ladder", description=__doc__)
     parser.add_argument("--profile", default="quick", choices=list(profiles.PROFILES))
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
-    parser.add_argument(
-        "--first", type=int, default=30, help="first seed; 0, 10, 20 were for tuning"
-    )
+    parser.add_argument("--first", type=int, default=30, help="first seed; tuned on 0, 10, 20")
     parser.add_argument("--out", type=Path, help="JSON file; a chart is drawn beside it")
     parser.add_argument("--transfer-only", action="store_true", help="only the last three rungs")
     options = parser.parse_args(arguments)
@@ -345,28 +329,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profile = profiles.get(options.profile)
     images = "drawn pictures" if profile.source == "toypets" else "photos"
     climbs: list[dict[str, Run]] = []
-    loading: list[float] = []
     for seed in range(options.first, options.first + options.seeds):
-        runs, seconds = _climb(profile, seed, scratch=not options.transfer_only)
-        climbs.append(runs)
-        loading.append(seconds)
+        climbs.append(_climb(profile, seed, scratch=not options.transfer_only))
         if len(climbs) < 2:
             continue
         # After every seed, so that an interrupted run leaves what it has measured.
         summary = {
             "settings": asdict(profile),
             "seeds": [options.first, seed],
-            "pictures_seconds": float(np.mean(loading)),
             **summarize(climbs),
         }
         if options.out:
             options.out.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
             svg = options.out.with_suffix(".svg")
             svg.write_text(chart(summary, images).svg(), encoding="utf-8")
-    print(f"pictures from disk: {np.mean(loading):.1f} s a seed")
     print(table(summary))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import keras
 import numpy as np
@@ -31,6 +30,9 @@ from cvlab.evaluation import measure
 from cvlab.models import toy_base
 from cvlab.models.embedded import TOY_WEIGHTS
 from cvlab.training import Augment, augment_all
+
+Images: TypeAlias = NDArray[np.uint8]
+Labels: TypeAlias = dict[str, NDArray[np.int32]]
 
 PARTS: Final = ("ears", "muzzle", "pupils", "nose", "mouth", "whiskers", "head", "tail")
 
@@ -66,9 +68,7 @@ class Recipe:
     seed: int = 1
 
 
-def zoo_images(
-    numbers: range, *, size: int, seed: int
-) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.int32]]]:
+def zoo_images(numbers: range, *, size: int, seed: int) -> tuple[Images, Labels]:
     """Draw every species of the zoo, with labels of species and parts.
 
     Args:
@@ -99,13 +99,7 @@ def kinds() -> dict[str, list[str]]:
 
 
 def train(
-    base: keras.Model,
-    images: NDArray[np.uint8],
-    labels: dict[str, NDArray[np.int32]],
-    recipe: Recipe,
-    *,
-    epochs: int,
-    rate: float,
+    base: keras.Model, images: Images, labels: Labels, recipe: Recipe, *, epochs: int, rate: float
 ) -> keras.Model:
     """Train a base with classifiers of the parts (on block 4) and of the species (on block 5).
 
@@ -192,22 +186,8 @@ def _record(
     }
 
 
-def save(base: keras.Model, record: dict[str, Any], path: Path) -> None:
-    """Write the base's weights, and beside them the record as JSON with the weights' SHA-256.
-
-    Args:
-        base: What to save.
-        record: What `pretrain` returned with it.
-        path: A name that ends in `.weights.h5`; the record's ends in `.json` instead.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    base.save_weights(path)
-    record = {**record, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    record_path(path).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
 def record_path(weights: Path) -> Path:
-    """Return the path of the record beside a file of weights."""
+    """Return the path of the record beside a file of weights, whose name ends in `.weights.h5`."""
     return weights.with_name(weights.name.removesuffix(".weights.h5") + ".json")
 
 
@@ -221,14 +201,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     path = options.pop("out")
     base, record = pretrain(Recipe(**options))
-    save(base, record, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    base.save_weights(path)
+    record["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    record_path(path).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     found = measure.Interval(**record["held_out_accuracy"])
     print(
         f"accuracy of the species on {record['held_out_pictures']:,} held-out images: "
         f"{found.percent()}; {record['seconds']:.0f} s; weights in {path}"
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

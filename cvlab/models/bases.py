@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -28,7 +27,8 @@ class _Family(NamedTuple):
         mode: The scale its ImageNet weights expect: "caffe" is BGR with ImageNet's mean color
             subtracted, "tf" is -1..1, "torch" is standardized by ImageNet's mean and standard
             deviation of each channel.
-        file: The name of the file in which Keras keeps those weights.
+        file: The name of the file in which Keras keeps those weights; see `weights_file` for
+            `width` and `size`.
     """
 
     mode: str
@@ -42,7 +42,7 @@ _FAMILIES: Final = {
     "ResNet50": _Family("caffe", f"resnet50{_KERNELS}"),
     "ResNet50V2": _Family("tf", f"resnet50v2{_KERNELS}"),
     "InceptionV3": _Family("tf", f"inception_v3{_KERNELS}"),
-    "MobileNet": _Family("tf", "mobilenet_1_0_224_tf_no_top.h5"),
+    "MobileNet": _Family("tf", "mobilenet_{width}_{size}_tf_no_top.h5"),
     "Xception": _Family("tf", f"xception{_KERNELS}"),
     **{
         f"EfficientNetV2B{size}": _Family("torch", f"efficientnetv2-b{size}_notop.h5")
@@ -76,9 +76,7 @@ class Preprocessing(layers.Layer):
         return {**super().get_config(), "mode": self.mode}
 
 
-def load_base(
-    name: str, image_size: int, weights: str | Path | None = "pretrained", **options: float
-) -> keras.Model:
+def load_base(name: str, image_size: int, weights: str | Path | None = "pretrained") -> keras.Model:
     """Build a convolutional base by its name.
 
     Args:
@@ -87,7 +85,6 @@ def load_base(
         image_size: Height and width of the images in pixels.
         weights: "pretrained" for those of the drawn zoo ("toy") or ImageNet, the path of a file,
             or None for random ones.
-        options: Options of the family, such as `alpha=0.75` for MobileNet.
 
     Returns:
         One flat model from images (n, image_size, image_size, 3), uint8 or float in 0..255, to
@@ -99,20 +96,18 @@ def load_base(
         FileNotFoundError: If `weights` is a path and there is no file, or if Keras has no file of
             ImageNet weights and cannot download one.
     """
-    family, written = parse_base(name)
-    options = {**written, **options}
-    label = _label(family, options)
+    family, options = parse_base(name)
     path = None if weights in {"pretrained", None} else Path(str(weights))
     if path is not None and not path.is_file():
-        raise FileNotFoundError(f"no weights for {label} at {path}; check the path")
+        raise FileNotFoundError(f"no weights for {name} at {path}; check the path")
+    if family == "toy" and options:
+        raise ValueError(f"{name}: the toy base takes no options; write 'toy'")
     if family == "toy":
-        if options:
-            raise ValueError(f"{label}: the toy base takes no options; write 'toy'")
         base = toy_base(image_size, "zoo" if weights == "pretrained" else None)
     else:
-        base = _from_applications(family, image_size, weights == "pretrained", options)
+        base = _from_applications(name, image_size, pretrained=weights == "pretrained")
     if path is not None:
-        _load_file(base, path, label)
+        _load_file(base, path, name)
     return base
 
 
@@ -161,17 +156,14 @@ def parse_base(name: str) -> tuple[str, dict[str, float]]:
     family = known.get(found[1].lower()) if found else None
     if found is None or family is None:
         raise ValueError(f"there is no base {name!r}; choose one of {', '.join(BASES)}")
-    options = {}
-    for option in filter(None, map(str.strip, (found[2] or "").split(","))):
-        key, _, value = option.partition("=")
-        try:
-            options[key.strip()] = float(value)
-        except ValueError:
-            example = "write for example MobileNet(alpha=0.75)"
-            raise ValueError(
-                f"{option!r} in {name!r} is not an option with a number; {example}"
-            ) from None
-    return family, options
+    pairs = (option.split("=") for option in (found[2] or "").split(",") if option.strip())
+    try:
+        return family, {key.strip(): float(value) for key, value in pairs}
+    except ValueError:
+        raise ValueError(
+            f"{found[2]!r} in {name!r} is not an option with a number; write for example "
+            "MobileNet(alpha=0.75)"
+        ) from None
 
 
 def weights_file(name: str, image_size: int = 224) -> Path:
@@ -194,30 +186,19 @@ def weights_file(name: str, image_size: int = 224) -> Path:
         raise ValueError(
             f"Keras has no weights of the toy base: they come with cvlab, in {TOY_WEIGHTS}"
         )
-    file = _FAMILIES[family].file
-    if family == "MobileNet":
-        alpha = f"{options.get('alpha', 1.0):.2f}"
-        width = "1_0" if alpha == "1.00" else f"{alpha[2]}_{alpha[3]}"
-        size = image_size if image_size in {128, 160, 192, 224} else 224
-        file = f"mobilenet_{width}_{size}_tf_no_top.h5"
+    alpha = f"{options.get('alpha', 1.0):.2f}"
+    width = "1_0" if alpha == "1.00" else f"{alpha[2]}_{alpha[3]}"
+    size = image_size if image_size in {128, 160, 192, 224} else 224
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home) / "models" / file
+    return Path(home) / "models" / _FAMILIES[family].file.format(width=width, size=size)
 
 
-def _label(family: str, options: Mapping[str, float]) -> str:
-    """Return the name of a base with its options, the inverse of `parse_base`."""
-    listed = ", ".join(f"{key}={value:g}" for key, value in options.items())
-    return f"{family}({listed})" if listed else family
-
-
-def _from_applications(
-    family: str, image_size: int, pretrained: bool, options: Mapping[str, float]
-) -> keras.Model:
+def _from_applications(name: str, image_size: int, *, pretrained: bool) -> keras.Model:
     """Build a family of `keras.applications` with its preprocessing as the first layer."""
+    family, options = parse_base(name)
     images = keras.Input((image_size, image_size, 3), name="pictures")
     scaled = Preprocessing(_FAMILIES[family].mode, name="preprocessing")(images)
     own = {"include_preprocessing": False} if family.startswith("EfficientNetV2") else {}
-    label = _label(family, options)
     try:
         with warnings.catch_warnings():
             # MobileNet's weights for 224 pixels work at other sizes just as well.
@@ -231,16 +212,16 @@ def _from_applications(
                 **options,
             )
     except TypeError as error:
-        raise ValueError(f"{label}: {family} does not take these options ({error})") from error
+        raise ValueError(f"{name}: {family} does not take these options ({error})") from error
     except Exception as error:
         # Keras raises a bare Exception where a download fails.
         if not isinstance(error, OSError) and "URL fetch failure" not in str(error):
             raise
-        file = weights_file(label, image_size)
+        file = weights_file(name, image_size)
         raise FileNotFoundError(
-            f"Keras found no usable ImageNet weights of {label} on this machine and could not "
+            f"Keras found no usable ImageNet weights of {name} on this machine and could not "
             f"download them ({error}). On a machine with network access, call "
-            f"`cvlab.models.load_base('{label}', {image_size})`, which puts {file.name} into "
+            f"`cvlab.models.load_base('{name}', {image_size})`, which puts {file.name} into "
             f"~/.keras/models. Copy that file to {file}, or pass its path with "
             "`make ... WEIGHTS=path` (CVLAB_WEIGHTS)"
         ) from error
@@ -248,7 +229,7 @@ def _from_applications(
     return keras.Model(images, network.output, name=family.lower())
 
 
-def _load_file(base: keras.Model, path: Path, label: str) -> None:
+def _load_file(base: keras.Model, path: Path, name: str) -> None:
     """Load weights from HDF5, which holds arrays and no code; explain why they do not fit."""
     if path.suffix not in {".h5", ".hdf5"}:
         raise ValueError(
@@ -263,8 +244,8 @@ def _load_file(base: keras.Model, path: Path, label: str) -> None:
     # h5py raises any of these for damaged files.
     except (ValueError, KeyError, OSError, RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path} does not hold the weights of {label} without its top. Name the base that the "
+            f"{path} does not hold the weights of {name} without its top. Name the base that the "
             "file belongs to, for example `make ... BASE='MobileNet(alpha=0.75)'` (CVLAB_BASE), or "
-            f"pass a file for {label}; the names of such files of Keras end in notop.h5 or "
+            f"pass a file for {name}; the names of such files of Keras end in notop.h5 or "
             f"no_top.h5. Keras reports: {error}"
         ) from error

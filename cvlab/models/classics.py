@@ -7,12 +7,15 @@ ResNet, MobileNet and Xception are in `keras.applications`; `cvlab.models.load_b
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, NamedTuple
 
 import keras
 from keras import layers, ops
 
 from cvlab.models.graph import Tensor
+
+_SameConv2D: Final = partial(layers.Conv2D, padding="same", activation="relu")
 
 
 def lenet5() -> keras.Model:
@@ -64,62 +67,41 @@ class LocalResponseNormalization(layers.Layer):
         return x / ops.power(2 + 1e-4 * total, 0.75)
 
 
-def _check_classes(classes: int) -> None:
-    """Some of the supported versions of Keras accept an output without units."""
-    if classes < 1:
-        raise ValueError(f"classes={classes}: the number of outputs must be positive")
-
-
-def alexnet(*, groups: int = 2, classes: int = 1000) -> keras.Model:
+def alexnet() -> keras.Model:
     """Build AlexNet, which won the ImageNet challenge of 2012 and made deep convnets popular.
 
     The paper's network was split over two GPUs: its second, fourth and fifth convolutions see only
-    the half of the channels that is on their own GPU. `groups=2` does the same. It has 60,965,224
-    parameters; with `groups=1`, all on one GPU, 62,378,344. The paper gives an image size of 224
-    pixels, but its own arithmetic (55 x 55 maps after 11 x 11 windows with stride 4) needs 227.
-
-    Args:
-        groups: GPUs that the three convolutions are split over.
-        classes: Outputs.
+    the half of the channels that is on their own GPU. Their `groups=2` does that. It has 60,965,224
+    parameters. The paper gives an image size of 224 pixels, but its own arithmetic (55 x 55 maps
+    after 11 x 11 windows with stride 4) needs 227.
 
     Returns:
-        A model from images (n, 227, 227, 3) in 0..255 to probabilities (n, classes).
-
-    Raises:
-        ValueError: If the channels cannot be divided into so many groups, or there are no classes.
+        A model from images (n, 227, 227, 3) in 0..255 to probabilities (n, 1000).
 
     Source:
         A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional
         Neural Networks" (2012).
     """
-    # Some of the supported versions of Keras check only the input channels of a convolution.
-    if groups < 1 or any(channels % groups for channels in (96, 256, 384)):
-        raise ValueError(
-            f"groups={groups} does not divide AlexNet's 96, 256 and 384 channels: pass 2 as in the "
-            "paper, 1 for one GPU, or another power of two up to 32"
-        )
-    _check_classes(classes)
-    normalize = LocalResponseNormalization
     return keras.Sequential(
         [
             keras.Input((227, 227, 3), name="pictures"),
             layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing"),
             layers.Conv2D(96, 11, strides=4, activation="relu", name="conv1"),
-            normalize(name="norm1"),
+            LocalResponseNormalization(name="norm1"),
             layers.MaxPooling2D(3, strides=2, name="pool1"),
-            layers.Conv2D(256, 5, padding="same", groups=groups, activation="relu", name="conv2"),
-            normalize(name="norm2"),
+            _SameConv2D(256, 5, groups=2, name="conv2"),
+            LocalResponseNormalization(name="norm2"),
             layers.MaxPooling2D(3, strides=2, name="pool2"),
-            layers.Conv2D(384, 3, padding="same", activation="relu", name="conv3"),
-            layers.Conv2D(384, 3, padding="same", groups=groups, activation="relu", name="conv4"),
-            layers.Conv2D(256, 3, padding="same", groups=groups, activation="relu", name="conv5"),
+            _SameConv2D(384, 3, name="conv3"),
+            _SameConv2D(384, 3, groups=2, name="conv4"),
+            _SameConv2D(256, 3, groups=2, name="conv5"),
             layers.MaxPooling2D(3, strides=2, name="pool5"),
             layers.Flatten(name="flatten"),
             layers.Dense(4096, activation="relu", name="fc6"),
             layers.Dropout(0.5, name="dropout6"),
             layers.Dense(4096, activation="relu", name="fc7"),
             layers.Dropout(0.5, name="dropout7"),
-            layers.Dense(classes, activation="softmax", name="output"),
+            layers.Dense(1000, activation="softmax", name="output"),
         ],
         name="alexnet",
     )
@@ -171,9 +153,7 @@ def inception(x: Tensor, branches: Branches, name: str) -> Tensor:
     """
 
     def conv(x: Tensor, filters: int, size: int, part: str) -> Tensor:
-        return layers.Conv2D(
-            filters, size, padding="same", activation="relu", name=f"{name}_{part}"
-        )(x)
+        return _SameConv2D(filters, size, name=f"{name}_{part}")(x)
 
     one = conv(x, branches.one, 1, "1x1")
     three = conv(conv(x, branches.three_reduce, 1, "3x3_reduce"), branches.three, 3, "3x3")
@@ -183,33 +163,26 @@ def inception(x: Tensor, branches: Branches, name: str) -> Tensor:
     return layers.Concatenate(name=f"{name}_output")([one, three, five, pool])
 
 
-def googlenet(*, classes: int = 1000) -> keras.Model:
+def googlenet() -> keras.Model:
     """Build GoogLeNet, "Inception v1": 22 layers with weights, 6,998,552 parameters.
 
     Its two auxiliary classifiers are left out: they added gradients to the middle of the network
     during training and were removed afterwards. Later versions use batch normalization.
 
-    Args:
-        classes: Outputs.
-
     Returns:
-        A model from images (n, 224, 224, 3) in 0..255 to probabilities (n, classes).
-
-    Raises:
-        ValueError: If there are no classes.
+        A model from images (n, 224, 224, 3) in 0..255 to probabilities (n, 1000).
 
     Source:
         C. Szegedy et al., "Going Deeper with Convolutions" (2014), table 1.
     """
-    _check_classes(classes)
     pool = {"pool_size": 3, "strides": 2, "padding": "same"}
     images = keras.Input((224, 224, 3), name="pictures")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(images)
-    x = layers.Conv2D(64, 7, strides=2, padding="same", activation="relu", name="conv1")(x)
+    x = _SameConv2D(64, 7, strides=2, name="conv1")(x)
     x = layers.MaxPooling2D(**pool, name="pool1")(x)
     x = LocalResponseNormalization(name="norm1")(x)
-    x = layers.Conv2D(64, 1, activation="relu", name="conv2_reduce")(x)
-    x = layers.Conv2D(192, 3, padding="same", activation="relu", name="conv2")(x)
+    x = _SameConv2D(64, 1, name="conv2_reduce")(x)
+    x = _SameConv2D(192, 3, name="conv2")(x)
     x = LocalResponseNormalization(name="norm2")(x)
     x = layers.MaxPooling2D(**pool, name="pool2")(x)
     for name, branches in INCEPTIONS.items():
@@ -218,7 +191,7 @@ def googlenet(*, classes: int = 1000) -> keras.Model:
             x = layers.MaxPooling2D(**pool, name=f"pool{name[0]}")(x)
     x = layers.GlobalAveragePooling2D(name="average")(x)
     x = layers.Dropout(0.4, name="dropout")(x)
-    x = layers.Dense(classes, activation="softmax", name="output")(x)
+    x = layers.Dense(1000, activation="softmax", name="output")(x)
     return keras.Model(images, x, name="googlenet")
 
 
@@ -240,13 +213,8 @@ class ClassTokenAndPositions(layers.Layer):
 
     def call(self, patches: Tensor) -> Tensor:
         """Turn patches (n, p, width) into tokens (n, 1 + p, width)."""
-        token = ops.repeat(self.token, ops.shape(patches)[0], axis=0)
+        token = self.token + ops.zeros_like(patches[:, :1])  # one for each image of the batch
         return ops.concatenate([token, patches], axis=1) + self.positions
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape of the input with one more token."""
-        batch, patches, width = input_shape
-        return batch, None if patches is None else patches + 1, width
 
 
 def encoder_block(x: Tensor, *, heads: int, hidden: int, name: str) -> Tensor:
@@ -279,12 +247,10 @@ def vit(
     blocks: int = 12,
     heads: int = 12,
     hidden: int = 3072,
-    classes: int = 1000,
 ) -> keras.Model:
     """Build a Vision Transformer; by default ViT-B/16 with 86,567,656 parameters.
 
-    Small enough to train on a few thousand small images: `vit(64, patch=8, width=64, blocks=4,
-    heads=4, hidden=128)`.
+    A small one for small images: `vit(64, patch=8, width=64, blocks=4, heads=4, hidden=128)`.
 
     Args:
         image_size: Height and width of the images in pixels, a multiple of `patch`.
@@ -293,15 +259,12 @@ def vit(
         blocks: Encoder blocks.
         heads: Attention heads in each.
         hidden: Units of the hidden layer in each.
-        classes: Outputs.
 
     Returns:
-        A model from images (n, image_size, image_size, 3) in 0..255 to probabilities
-        (n, classes).
+        A model from images (n, image_size, image_size, 3) in 0..255 to probabilities (n, 1000).
 
     Raises:
-        ValueError: If `patch` does not divide `image_size`, `heads` does not divide `width`, or
-            there are no classes.
+        ValueError: If `patch` does not divide `image_size`, or `heads` does not divide `width`.
 
     Source:
         A. Dosovitskiy et al., "An Image is Worth 16x16 Words" (2020), section 3.1.
@@ -313,7 +276,6 @@ def vit(
         )
     if width % heads:
         raise ValueError(f"{heads} heads cannot share a width of {width}: pass a multiple")
-    _check_classes(classes)
     patches = (image_size // patch) ** 2
     images = keras.Input((image_size, image_size, 3), name="pictures")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(images)
@@ -326,5 +288,5 @@ def vit(
     x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
     # Only the class token is used; attention has collected the image's content there.
     x = layers.Flatten(name="class_token")(layers.Cropping1D((0, patches), name="first")(x))
-    x = layers.Dense(classes, activation="softmax", name="output")(x)
+    x = layers.Dense(1000, activation="softmax", name="output")(x)
     return keras.Model(images, x, name="vit")

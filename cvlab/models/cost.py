@@ -9,12 +9,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from math import prod
+from typing import Any, Final
 
 import keras
 import numpy as np
 from keras import layers
 
 from cvlab.models.graph import wiring
+
+# Layers that apply their kernels once at each position of the output: pixels, or tokens.
+_PLAIN: Final = {layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense}
 
 
 @dataclass(frozen=True)
@@ -110,32 +114,26 @@ def seconds_per_image(model: keras.Model, *, repeats: int = 3) -> float:
     return min(times[1:])
 
 
-def _has_kernel(layer: keras.Layer) -> bool:
-    return any(weight.name.endswith("kernel") for weight in layer.weights)
+def _kernels(layer: keras.Layer) -> list[tuple[int, ...]]:
+    """Return the shape of every kernel of a layer; two for a separable convolution."""
+    return [weight.shape for weight in layer.weights if weight.name.endswith("kernel")]
 
 
 def _depth_of(layer: keras.Layer) -> int:
     if isinstance(layer, keras.Model):
         return depth(layer)
-    if isinstance(layer, layers.MultiHeadAttention):
-        return 2
-    return int(_has_kernel(layer))
+    return 2 if isinstance(layer, layers.MultiHeadAttention) else int(bool(_kernels(layer)))
 
 
 def _multiply_adds_of(layer: keras.Layer) -> int:
     if isinstance(layer, keras.Model):
         return multiply_adds(layer)
-    if not _has_kernel(layer):
+    if not _kernels(layer):
         return 0
     if isinstance(layer, layers.MultiHeadAttention):
         return _multiply_adds_of_attention(layer)
-    # A kernel is applied once at each position of the output: pixels, or tokens.
-    positions = _positions(layer.output.shape, layer.name)
-    if isinstance(layer, layers.SeparableConv2D):
-        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        return positions * sum(int(prod(kernel.shape)) for kernel in kernels)
-    if type(layer) in {layers.Conv2D, layers.DepthwiseConv2D, layers.Dense}:
-        return positions * int(prod(layer.kernel.shape))
+    if type(layer) in _PLAIN:
+        return _positions(layer.output.shape, layer.name) * sum(map(prod, _kernels(layer)))
     raise ValueError(
         f"there is no rule for the multiplications of {layer.name}, a {type(layer).__name__}: "
         "add one to _multiply_adds_of in cvlab.models.cost"
@@ -147,20 +145,18 @@ def _multiply_adds_of_attention(layer: keras.Layer) -> int:
     queries = _positions(query.shape, layer.name)
     keys = _positions((others or [query])[0].shape, layer.name)
     # In every head, each query is compared with all keys, and all values are averaged for it.
-    total: int = queries * keys * layer.num_heads * (layer.key_dim + layer.value_dim)
-    for tokens, maps in (
-        (queries, (layer.query_dense, layer.output_dense)),
-        (keys, (layer.key_dense, layer.value_dense)),
-    ):
-        total += tokens * sum(prod(dense.kernel.shape) for dense in maps)
-    return total
+    compared = queries * keys * layer.num_heads * (layer.key_dim + layer.value_dim)
+    of_queries, of_keys = (
+        sum(prod(dense.kernel.shape) for dense in maps)
+        for maps in ((layer.query_dense, layer.output_dense), (layer.key_dense, layer.value_dense))
+    )
+    return int(compared + queries * of_queries + keys * of_keys)
 
 
-def _positions(shape: tuple[int | None, ...], name: str) -> int:
-    sizes = [size for size in shape[1:-1] if size is not None]
-    if len(sizes) < len(shape) - 2:
+def _positions(shape: tuple[Any, ...], name: str) -> int:
+    if None in shape[1:-1]:
         raise ValueError(
             f"the output of {name} has no fixed size: build the model for images of one size, "
             "for example with input_shape=(224, 224, 3)"
         )
-    return prod(sizes)
+    return int(prod(shape[1:-1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import keras
 from keras import layers
@@ -12,7 +12,7 @@ TOY_WEIGHTS: Final = Path(__file__).parent / "weights" / "toy_base.weights.h5"
 TOY_CHANNELS: Final = (8, 24, 48, 96, 128)
 
 
-def toy_base(image_size: int = 64, weights: str | Path | None = "zoo") -> keras.Model:
+def toy_base(image_size: int = 64, weights: Literal["zoo"] | None = "zoo") -> keras.Model:
     """Build the embedded convolutional base: VGG16's architecture at a thirtieth of its size.
 
     Five blocks of two 3 x 3 convolutions and one max pooling, named like VGG16's layers, with 8,
@@ -21,8 +21,8 @@ def toy_base(image_size: int = 64, weights: str | Path | None = "zoo") -> keras.
 
     Args:
         image_size: Height and width of the images in pixels, at least 32.
-        weights: "zoo" for the weights that come with the package, the path of a `.weights.h5`
-            file, or None for random ones.
+        weights: "zoo" for the weights that come with the package, or None for random ones;
+            `cvlab.models.load_base` opens other files.
 
     Returns:
         A model from images (n, image_size, image_size, 3), uint8 or float in 0..255, to feature
@@ -30,7 +30,6 @@ def toy_base(image_size: int = 64, weights: str | Path | None = "zoo") -> keras.
 
     Raises:
         ValueError: If the images are smaller than 32 pixels.
-        FileNotFoundError: If the file of weights does not exist.
     """
     if image_size < 32:
         raise ValueError(
@@ -45,12 +44,6 @@ def toy_base(image_size: int = 64, weights: str | Path | None = "zoo") -> keras.
         x = layers.Conv2D(channels, 3, **same, name=f"block{block}_conv2")(x)
         x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
     base = keras.Model(images, x, name="toy_base")
-    if weights is not None:
-        path = TOY_WEIGHTS if weights == "zoo" else Path(weights)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"there are no weights of the embedded base at {path}: check the path, or make "
-                "them with `python -m cvlab pretrain`"
-            )
-        base.load_weights(path)
+    if weights == "zoo":
+        base.load_weights(TOY_WEIGHTS)
     return base

@@ -1,4 +1,16 @@
-"""The networks that the lecture calls foundational, each with its year, its idea and its paper."""
+"""The networks that the lecture calls foundational, each with its year and its idea.
+
+Source:
+    LeNet-5: LeCun et al., "Gradient-Based Learning Applied to Document Recognition"
+    AlexNet: Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks"
+    VGG16, VGG19: Simonyan and Zisserman, "Very Deep Convolutional Networks"
+    GoogLeNet: Szegedy et al., "Going Deeper with Convolutions"
+    ResNet50: He et al., "Deep Residual Learning for Image Recognition"
+    InceptionV3: Szegedy et al., "Rethinking the Inception Architecture"
+    Xception: Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions"
+    MobileNet: Howard et al., "MobileNets: Efficient Convolutional Neural Networks"
+    ViT-B/16: Dosovitskiy et al., "An Image is Worth 16x16 Words"
+"""
 
 from __future__ import annotations
 
@@ -18,41 +30,28 @@ class Foundation(NamedTuple):
         year: When it was first published.
         idea: What was new, in a few words.
         build: Builds it with its classifier and random weights, at its own image size.
-        source: Authors and title of its paper.
     """
 
     year: int
     idea: str
     build: Callable[[], keras.Model]
-    source: str
 
 
 def _application(name: str) -> Callable[[], keras.Model]:
     return partial(getattr(keras.applications, name), weights=None)
 
 
-# fmt: off
 FOUNDATIONS: Final = {
-    "LeNet-5": Foundation(1998, "convolutions learned end to end", classics.lenet5,
-        "LeCun et al., Gradient-Based Learning Applied to Document Recognition"),
-    "AlexNet": Foundation(2012, "ReLU, dropout, graphics cards", classics.alexnet,
-        "Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks"),
-    "VGG16": Foundation(2014, "only 3 × 3 windows, deeper", _application("VGG16"),
-        "Simonyan and Zisserman, Very Deep Convolutional Networks"),
-    "VGG19": Foundation(2014, "three more convolutions", _application("VGG19"),
-        "Simonyan and Zisserman, Very Deep Convolutional Networks"),
-    "GoogLeNet": Foundation(2014, "several window sizes side by side", classics.googlenet,
-        "Szegedy et al., Going Deeper with Convolutions"),
-    "ResNet50": Foundation(2015, "shortcuts past every block", _application("ResNet50"),
-        "He et al., Deep Residual Learning for Image Recognition"),
-    "InceptionV3": Foundation(2015, "windows factored, batch normalization",
-        _application("InceptionV3"),
-        "Szegedy et al., Rethinking the Inception Architecture"),
-    "Xception": Foundation(2016, "separable convolutions with shortcuts", _application("Xception"),
-        "Chollet, Xception: Deep Learning with Depthwise Separable Convolutions"),
-    "MobileNet": Foundation(2017, "separable convolutions, small", _application("MobileNet"),
-        "Howard et al., MobileNets: Efficient Convolutional Neural Networks"),
-    "ViT-B/16": Foundation(2020, "attention between patches", classics.vit,
-        "Dosovitskiy et al., An Image is Worth 16x16 Words"),
+    "LeNet-5": Foundation(1998, "convolutions learned end to end", classics.lenet5),
+    "AlexNet": Foundation(2012, "ReLU, dropout, graphics cards", classics.alexnet),
+    "VGG16": Foundation(2014, "only 3 × 3 windows, deeper", _application("VGG16")),
+    "VGG19": Foundation(2014, "three more convolutions", _application("VGG19")),
+    "GoogLeNet": Foundation(2014, "several window sizes side by side", classics.googlenet),
+    "ResNet50": Foundation(2015, "shortcuts past every block", _application("ResNet50")),
+    "InceptionV3": Foundation(
+        2015, "windows factored, batch normalization", _application("InceptionV3")
+    ),
+    "Xception": Foundation(2016, "separable convolutions with shortcuts", _application("Xception")),
+    "MobileNet": Foundation(2017, "separable convolutions, small", _application("MobileNet")),
+    "ViT-B/16": Foundation(2020, "attention between patches", classics.vit),
 }
-# fmt: on

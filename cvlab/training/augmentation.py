@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cvlab.models.graph import Tensor
 
@@ -80,6 +80,9 @@ class Transforms(NamedTuple):
     width_zoom: Tensor
     height_zoom: Tensor
     flip: Tensor
+
+
+_IDENTITY: Final = Transforms(*np.array([[0], [0], [0], [0], [1], [1], [0]], np.float32))
 
 
 def affine_matrix(transforms: Transforms, height: int, width: int) -> Tensor:
@@ -268,9 +271,7 @@ class Augment(keras.layers.Layer):
         self.zoom_range = _checked("zoom_range", zoom_range)
         self.horizontal_flip = bool(horizontal_flip)
         if fill_mode not in FILL_MODES:
-            raise ValueError(
-                f"fill_mode={fill_mode!r} is unknown. Pass one of: {', '.join(FILL_MODES)}."
-            )
+            raise ValueError(f"fill_mode={fill_mode!r}: pass one of {', '.join(FILL_MODES)}.")
         self.fill_mode = fill_mode
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -336,8 +337,7 @@ def preview(image: Image, layer: keras.layers.Layer, n: int) -> Image:
     image = _one_image(image)
     if n < 1:
         raise ValueError(f"preview was asked for n={n} versions. Pass n >= 1.")
-    versions = layer(np.repeat(image[None], n, axis=0), training=True)
-    return np.concatenate([image[None], _levels(versions, image.dtype)])
+    return np.concatenate([image[None], augment_all(np.repeat(image[None], n, axis=0), layer)])
 
 
 def augment_all(
@@ -355,20 +355,16 @@ def augment_all(
         Shape and dtype of `images`.
     """
     images = np.asanyarray(images)
+    dtype: np.dtype[Any] = images.dtype
     changed = np.empty_like(images, subok=False)
     for start in range(0, len(images), batch_size):
         batch = layer(np.asarray(images[start : start + batch_size]), training=True)
-        changed[start : start + batch_size] = _levels(batch, images.dtype)
+        batch = ops.convert_to_numpy(batch)
+        if dtype.kind in "iu" and batch.dtype.kind not in "iu":
+            levels = np.iinfo(dtype)
+            batch = np.clip(np.rint(batch), levels.min, levels.max)
+        changed[start : start + batch_size] = batch
     return changed
-
-
-def _levels(images: Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Convert the output of a layer to the dtype of the images; integers are rounded."""
-    found = np.asarray(ops.convert_to_numpy(images))
-    if np.issubdtype(dtype, np.integer) and not np.issubdtype(found.dtype, np.integer):
-        limits = np.iinfo(dtype)
-        found = np.clip(np.rint(found), limits.min, limits.max)
-    return found.astype(dtype, copy=False)
 
 
 def sweep(
@@ -394,7 +390,7 @@ def sweep(
     """
     image = _one_image(image)
     if option == "fill_mode":
-        moved = _transforms(1, rotation=30.0, width_shift=0.25)
+        moved = Transforms(*np.array([[30], [0.25], [0], [0], [1], [1], [0]], np.float32))
         images = [Augment(fill_mode=mode).transform(image[None], moved)[0] for mode in values]
         return np.stack([ops.convert_to_numpy(one) for one in images]), [str(v) for v in values]
     fields_and_label = {
@@ -406,12 +402,11 @@ def sweep(
         "horizontal_flip": (("flip",), "{}"),
     }
     if option not in fields_and_label:
-        raise ValueError(
-            f"There is no option {option!r} to sweep. Pass one of: "
-            f"{', '.join([*fields_and_label, 'fill_mode'])}."
-        )
+        options = ", ".join([*fields_and_label, "fill_mode"])
+        raise ValueError(f"There is no option {option!r} to sweep. Pass one of: {options}.")
     fields, label = fields_and_label[option]
-    transforms = _transforms(len(values), **dict.fromkeys(fields, np.asarray(values, "float32")))
+    changed = _IDENTITY._replace(**dict.fromkeys(fields, np.asarray(values, "float32")))
+    transforms = Transforms(*np.broadcast_arrays(*changed))
     batch = np.repeat(image[None], len(values), axis=0)
     images = ops.convert_to_numpy(Augment(fill_mode=fill_mode).transform(batch, transforms))
     if option == "horizontal_flip":
@@ -419,19 +414,10 @@ def sweep(
     return images, [label.format(value) for value in values]
 
 
-def _transforms(count: int, **changes: ArrayLike) -> Transforms:
-    """Return `count` identities with `changes`, one value for all images or one per image."""
-    still = dict.fromkeys(Transforms._fields, 0.0) | {"width_zoom": 1.0, "height_zoom": 1.0}
-    values = (np.asarray(value, dtype="float32") for value in (still | changes).values())
-    return Transforms(*(np.broadcast_to(value, (count,)) for value in values))
-
-
 def _one_image(image: Image) -> Image:
     image = np.asarray(image)
     if image.ndim != 3:
-        raise ValueError(
-            f"Got an array of shape {image.shape}. Pass one image (height, width, channels)."
-        )
+        raise ValueError(f"Got shape {image.shape}. Pass one image (height, width, channels).")
     return image
 
 

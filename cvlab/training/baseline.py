@@ -9,6 +9,7 @@ tries other settings in notebook 05 does not change the baseline of the other no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -29,23 +30,16 @@ _WEIGHTS: Final = "weights.npz"
 _BATCH: Final = 32
 
 
-def new_network(
-    profile: Profile,
-    seed: int,
-    *,
-    dropout: float = 0.0,
-    augmentation: keras.layers.Layer | None = None,
-) -> keras.Model:
+def new_network(profile: Profile, seed: int, **options: Any) -> keras.Model:
     """Build the small convnet with the initial weights of a seed, compiled as in the lecture.
 
     Args:
         profile: Its `image_size` and `learning_rate` are used.
         seed: Of the global random state, and so of the initial weights.
-        dropout: See `cvlab.models.small_cnn`.
-        augmentation: See `cvlab.models.small_cnn`.
+        **options: `dropout` and `augmentation` of `cvlab.models.small_cnn`.
     """
     keras.utils.set_random_seed(seed)
-    model = small_cnn(profile.image_size, dropout=dropout, augmentation=augmentation)
+    model = small_cnn(profile.image_size, **options)
     compile_binary(model, keras.optimizers.RMSprop(profile.learning_rate))
     return model
 
@@ -81,15 +75,14 @@ def fit_best(
     return history
 
 
-def trained_baseline(
-    pets: Pets, profile: Profile, *, cache: str | Path | None = None
-) -> tuple[keras.Model, History]:
+def trained_baseline(pets: Pets, profile: Profile) -> tuple[keras.Model, History]:
     """Return the small convnet, trained without augmentation (lecture steps 10 to 16).
+
+    It is kept in the cache folder; see `cvlab.cache.cache_root`.
 
     Args:
         pets: Images of the profile's `image_size`; training and validation set are used.
         profile: How to train: `learning_rate`, `batch_size`, `baseline_epochs`, `baseline_seed`.
-        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Returns:
         The compiled network with the weights of its lowest validation loss, and what `fit`
@@ -107,32 +100,22 @@ def trained_baseline(
         )
     model = new_network(profile, profile.baseline_seed)
 
-    def train() -> History:
-        return fit_best(
-            model,
-            pets.train.images,
-            pets.train.labels,
-            batch_size=profile.batch_size,
-            epochs=profile.baseline_epochs,
-            validation_data=(pets.validation.images, pets.validation.labels),
-            callbacks=[ProgressBar("the network of 05")],
-        )
-
-    folder = _folder(model, profile.baseline_epochs, pets, profile, cache)
-    history = _stored(folder, model, train)
+    train = partial(
+        fit_best,
+        model,
+        *(pets.train.images, pets.train.labels),
+        batch_size=profile.batch_size,
+        epochs=profile.baseline_epochs,
+        validation_data=(pets.validation.images, pets.validation.labels),
+        callbacks=[ProgressBar("the network of 05")],
+    )
+    folder, history = _stored(model, profile.baseline_epochs, pets, profile, train)
     with np.load(folder / _WEIGHTS, allow_pickle=False) as arrays:
         model.set_weights(list(arrays.values()))
     return model, history
 
 
-def keep_baseline(
-    model: keras.Model,
-    history: History,
-    pets: Pets,
-    profile: Profile,
-    *,
-    cache: str | Path | None = None,
-) -> None:
+def keep_baseline(model: keras.Model, history: History, pets: Pets, profile: Profile) -> None:
     """Store a network for `trained_baseline`, which finds it if it would train it the same way.
 
     A network that is stored already for the same training stays.
@@ -142,7 +125,6 @@ def keep_baseline(
         history: What `fit` recorded, one value per epoch in each list.
         pets: What it was trained on.
         profile: Its `batch_size` and `baseline_seed` were used.
-        cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Raises:
         ValueError: If the model is not compiled, or the history has no validation loss.
@@ -158,14 +140,16 @@ def keep_baseline(
             f"history has {', '.join(history) or 'nothing'} and lacks val_loss: pass "
             "fit(..., validation_data=...).history"
         )
-    folder = _folder(model, len(history["val_loss"]), pets, profile, cache)
-    _stored(folder, model, lambda: history)
+    _stored(model, len(history["val_loss"]), pets, profile, lambda: history)
 
 
-def _folder(
-    model: keras.Model, epochs: int, pets: Pets, profile: Profile, cache: str | Path | None
-) -> Path:
-    """Return the folder of a training, named by a key of everything its result depends on."""
+def _stored(
+    model: keras.Model, epochs: int, pets: Pets, profile: Profile, train: Callable[[], History]
+) -> tuple[Path, History]:
+    """Return the folder of a training and its history; if it is not there, train and store first.
+
+    The folder is named by a key of everything that the result of the training depends on.
+    """
     optimizer = keras.saving.serialize_keras_object(model.optimizer)["config"]
     content: list[object] = [
         [_VERSION, keras.version(), keras.backend.backend()],
@@ -180,11 +164,7 @@ def _folder(
             for array in (split.images, split.labels)
         ),
     ]
-    return cache_root(cache) / "trained" / key_of(content)
-
-
-def _stored(folder: Path, model: keras.Model, train: Callable[[], History]) -> History:
-    """Return the history in a folder; if it is not there, train and store the model first."""
+    folder = cache_root() / "trained" / key_of(content)
 
     def write(part: Path) -> dict[str, History]:
         history = train()
@@ -192,5 +172,4 @@ def _stored(folder: Path, model: keras.Model, train: Callable[[], History]) -> H
         return {"history": history}
 
     needed, purpose = 4 * model.count_params(), "the network of notebook 05"
-    history: History = made(folder, write, needed=needed, purpose=purpose)["history"]
-    return history
+    return folder, made(folder, write, needed=needed, purpose=purpose)["history"]

@@ -61,10 +61,9 @@ def standardize_gradient(
     Source:
         S. Ioffe and C. Szegedy, "Batch Normalization" (2015), section 3, simplified.
     """
-    values = np.asarray(x, dtype=np.float64)
     g = np.asarray(gradient, dtype=np.float64)
-    scale = np.sqrt(values.var(axes, keepdims=True) + epsilon)
-    x_hat = standardize(values, axes, epsilon=epsilon)
+    scale = np.sqrt(np.asarray(x, dtype=np.float64).var(axes, keepdims=True) + epsilon)
+    x_hat = standardize(x, axes, epsilon=epsilon)
     g_mean = g.mean(axes, keepdims=True)
     g_along = (g * x_hat).mean(axes, keepdims=True)
     passed_on: NDArray[np.float64] = (g - g_mean - x_hat * g_along) / scale
@@ -154,9 +153,8 @@ class WeightNormalization(layers.Wrapper):
                 f"{type(self.layer).__name__} with use_bias=True and no activation, and add the "
                 "activation as a separate layer"
             )
-        batch = ops.convert_to_tensor(np.asarray(x, dtype=np.float32))
-        if not self.built:
-            self.build(tuple(batch.shape))
+        batch = np.asarray(x, dtype=np.float32)
+        self(batch)  # builds the layer if it is new
         self.g.assign(np.ones(self.g.shape, np.float32))
         self.layer.bias.assign(np.zeros(self.g.shape, np.float32))
         outputs = np.asarray(ops.convert_to_numpy(self(batch)), dtype=np.float64)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from cvlab.drawing import toypets
@@ -11,14 +10,12 @@ from cvlab.experiments import contact_sheets
 
 
 def test_pictures_lie_row_by_row() -> None:
-    pictures = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 5, 3), np.uint8)
-    sheet = contact_sheets.contact_sheet(pictures, columns=3)
-    assert sheet.shape == (8, 15, 3)
-    for number in range(6):
-        row, column = divmod(number, 3)
+    pictures = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 5, 3), np.uint8)
+    sheet = contact_sheets.contact_sheet(pictures)
+    assert sheet.shape == (8, 50, 3)
+    for number in range(20):
+        row, column = divmod(number, 10)
         assert (sheet[4 * row : 4 * row + 4, 5 * column : 5 * column + 5] == number).all()
-    with pytest.raises(ValueError, match="6 images do not fill rows of 4"):
-        contact_sheets.contact_sheet(pictures, columns=4)
 
 
 def test_the_command_writes_sheets_with_their_answers(tmp_path: Path) -> None:

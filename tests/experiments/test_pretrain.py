@@ -55,7 +55,7 @@ def test_a_tiny_run_trains_saves_and_records(
     found = measure.Interval(**record["held_out_accuracy"])
     assert found.percent() in capsys.readouterr().out
     # What was saved is what was trained, and it moved away from where it started.
-    trained = models.toy_base(64, path)
+    trained = models.load_base("toy", 64, path)
     keras.utils.set_random_seed(record["recipe"]["seed"])
     start = models.toy_base(64, None)
     for layer in trained.layers:

@@ -183,7 +183,7 @@ def test_the_quick_profile_takes_the_embedded_base_whatever_is_set(
 def test_the_environment_names_base_and_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    narrow = load_base("MobileNet", 64, None, alpha=0.25)
+    narrow = load_base("MobileNet(alpha=0.25)", 64, None)
     narrow.save_weights(tmp_path / "narrow.weights.h5")
     monkeypatch.setenv("CVLAB_WEIGHTS", str(tmp_path / "narrow.weights.h5"))
     with pytest.raises(ValueError, match=r"MobileNet\(alpha=0.75\).*make"):
@@ -197,7 +197,7 @@ def test_the_environment_names_base_and_weights(
 
 
 def test_bases_save_and_load_with_their_preprocessing(tmp_path: Path, pictures: np.ndarray) -> None:
-    base = load_base("MobileNet", 64, None, alpha=0.25)
+    base = load_base("MobileNet(alpha=0.25)", 64, None)
     base.save(tmp_path / "base.keras")
     again = keras.models.load_model(tmp_path / "base.keras")
     np.testing.assert_allclose(array(again(pictures)), array(base(pictures)), atol=1e-5)
@@ -206,11 +206,11 @@ def test_bases_save_and_load_with_their_preprocessing(tmp_path: Path, pictures: 
 def test_weights_from_a_file_come_through_the_same_door(
     tmp_path: Path, pictures: np.ndarray
 ) -> None:
-    for name, options in (("toy", {}), ("MobileNet", {"alpha": 0.25})):
-        base = load_base(name, 64, None, **options)
+    for name in ("toy", "MobileNet(alpha=0.25)"):
+        base = load_base(name, 64, None)
         path = tmp_path / f"{name}.weights.h5"
         base.save_weights(path)
-        again = load_base(name, 64, path, **options)
+        again = load_base(name, 64, path)
         np.testing.assert_allclose(array(again(pictures)), array(base(pictures)), atol=1e-6)
 
 
@@ -233,7 +233,7 @@ def test_imagenet_weights_that_keras_has_are_opened(
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(keras_config, "_KERAS_DIR", str(tmp_path))  # read once, at import
-    plain = load_base("MobileNet", 128, None, alpha=0.25)
+    plain = load_base("MobileNet(alpha=0.25)", 128, None)
     file = weights_file("MobileNet(alpha=0.25)", 150)
     assert file == tmp_path / "models" / "mobilenet_2_5_224_tf_no_top.h5"
     file.parent.mkdir()
@@ -278,7 +278,7 @@ def test_other_errors_of_keras_are_not_taken_for_a_missing_file() -> None:
 
 
 def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
-    narrow = load_base("MobileNet", 64, None, alpha=0.25)
+    narrow = load_base("MobileNet(alpha=0.25)", 64, None)
     for suffix in ("_no_top.h5", ".weights.h5"):
         path = tmp_path / f"mobilenet_2_5{suffix}"
         save_as_published(narrow, path)
@@ -322,7 +322,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not an option with a number"):
         load_base("MobileNet(alpha=wide)", 64)
     with pytest.raises(ValueError, match="does not take these options"):
-        load_base("VGG16", 64, None, alpha=0.5)
+        load_base("VGG16(alpha=0.5)", 64, None)
     with pytest.raises(ValueError, match="takes no options"):
         load_base("toy(alpha=0.5)", 64)
     with pytest.raises(ValueError, match="no weights of the toy base"):

@@ -164,17 +164,12 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (models.small_cnn, lambda: models.small_cnn(20), ("image_size", "20", "46")),
     (models.small_cnn, lambda: models.small_cnn(64, dropout=5), ("dropout", "5", "0.5")),
     (models.toy_base, lambda: models.toy_base(20), ("image_size", "20", "32")),
-    (models.toy_base, lambda: models.toy_base(32, NOWHERE), ("place.zip",)),
     (models.load_base, lambda: models.load_base("VGG99", 64), ("VGG99", "VGG16")),
     (models.load_base, lambda: models.load_base("VGG16", 8, None), ("8", "32")),
     (models.load_base, lambda: models.load_base("toy", 64, NOWHERE), ("place.zip",)),
     (models.base_for, lambda: models.base_for("quick"), ("quick", "profiles.get")),  # type: ignore[arg-type]
     (bases.parse_base, lambda: bases.parse_base("MobileNet(alpha=)"), ("alpha",)),
     (models.weights_file, lambda: models.weights_file("horse"), ("horse", "VGG16")),
-    (classics.alexnet, lambda: classics.alexnet(groups=5), ("groups=5",)),
-    (classics.alexnet, lambda: classics.alexnet(classes=0), ("classes=0", "positive")),
-    (classics.googlenet, lambda: classics.googlenet(classes=-1), ("classes=-1", "positive")),
-    (classics.vit, lambda: classics.vit(classes=0), ("classes=0", "positive")),
     (classics.vit, lambda: classics.vit(image_size=30, patch=16), ("30", "16")),
     (classics.vit, lambda: classics.vit(heads=7), ("7", "width")),
     # features and transfer

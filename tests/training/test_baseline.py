@@ -12,7 +12,7 @@ import pytest
 from cvlab import profiles
 from cvlab.data import loading
 from cvlab.models import small_cnn
-from cvlab.training import keep_baseline, trained_baseline
+from cvlab.training import baseline
 from cvlab.training.baseline import History
 
 TINY = replace(
@@ -67,6 +67,20 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return begun
 
 
+def trained_baseline(
+    pets: loading.Pets, profile: profiles.Profile, *, cache: Path
+) -> tuple[keras.Model, History]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CVLAB_CACHE", str(cache))
+        return baseline.trained_baseline(pets, profile)
+
+
+def keep_baseline(model: keras.Model, history: History, pets: loading.Pets, *, cache: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CVLAB_CACHE", str(cache))
+        baseline.keep_baseline(model, history, pets, TINY)
+
+
 def by_hand(pets: loading.Pets, folder: Path, rate: float) -> tuple[keras.Model, History]:
     """What notebook 05 does, with layers of other names."""
     keras.utils.set_random_seed(TINY.baseline_seed)
@@ -119,7 +133,7 @@ def test_what_notebook_05_leaves_is_found(
     pets: loading.Pets, tmp_path: Path, trainings: list[int]
 ) -> None:
     best, history = by_hand(pets, tmp_path, TINY.learning_rate)
-    keep_baseline(best, history, pets, TINY, cache=tmp_path)
+    keep_baseline(best, history, pets, cache=tmp_path)
     found, read = trained_baseline(pets, TINY, cache=tmp_path)
     assert trainings == [3], "trained by hand, and not again"
     assert read == history and same(found, best)
@@ -129,7 +143,7 @@ def test_what_was_trained_otherwise_is_not(
     pets: loading.Pets, tmp_path: Path, trainings: list[int]
 ) -> None:
     best, history = by_hand(pets, tmp_path, 2 * TINY.learning_rate)
-    keep_baseline(best, history, pets, TINY, cache=tmp_path)
+    keep_baseline(best, history, pets, cache=tmp_path)
     trained_baseline(pets, TINY, cache=tmp_path)
     assert trainings == [3, 3]
 

@@ -93,7 +93,7 @@ def test_every_layer_of_a_base_equals_predict(tmp_path: Path) -> None:
 
 
 def test_real_base_on_a_real_photo_sized_batch(real_weights: Path, tmp_path: Path) -> None:
-    base = models.load_base("MobileNet", 96, real_weights, alpha=0.75)
+    base = models.load_base("MobileNet(alpha=0.75)", 96, real_weights)
     images = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), np.uint8)
     np.testing.assert_allclose(
         features.extract(images, base, cache=tmp_path),
