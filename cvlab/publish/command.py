@@ -28,7 +28,8 @@ _EXPERIMENTS: Final = {
 # What Python runs for a notebook.
 _EXECUTE: Final = ("-m", "cvlab", "execute")
 _PYTEST: Final = (
-    *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
+    *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
+    *("-p", "no:hypothesispytest", "--noconftest"),
     *("--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"),
 )
 

@@ -173,3 +173,17 @@ def test_truncated_zip(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ArchiveError, match="cut short"):
         tiny(path)
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(5, "1.txt, 2.txt, 3.txt, 4.txt, 5.txt)"), (6, "4.txt, 5.txt, …)")]
+)
+def test_a_source_without_images_shows_its_first_five_files(
+    tmp_path: Path, count: int, shown: str
+) -> None:
+    for number in range(1, count + 1):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.raises(DatasetError) as caught:
+        find_images(tmp_path)
+    assert f"among its {count} files: 1.txt" in str(caught.value)
+    assert shown in str(caught.value)
