@@ -56,7 +56,9 @@ def test_an_empty_answer_is_told_so(number: str) -> None:
 
 
 def test_an_unknown_exercise_names_its_neighbors() -> None:
-    with pytest.raises(ValueError, match=r"no exercise '01\.9' to check; notebook 01 has 01\.1, 01\.2"):
+    with pytest.raises(
+        ValueError, match=r"no exercise '01\.9' to check; notebook 01 has 01\.1, 01\.2"
+    ):
         exercises.check("01.9", lambda: None)
 
 

@@ -155,3 +155,9 @@ def test_overfitting_epoch_explains_bad_input() -> None:
 def test_a_diverged_training_is_named() -> None:
     with pytest.raises(ValueError, match="val_loss holds nan at position 2: the training diverged"):
         measure.overfitting_epoch([0.7, float("nan"), 0.6])
+
+
+@pytest.mark.parametrize(("end", "epoch"), [(1.049, None), (1.051, 3)])
+def test_overfitting_is_a_rise_by_a_twentieth(end: float, epoch: int | None) -> None:
+    # Over three epochs the mean is lowest at the third, and at the end it is `end`.
+    assert measure.overfitting_epoch([2, 1, 1, 1, end, end]) == epoch
