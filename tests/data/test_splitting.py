@@ -45,6 +45,18 @@ def test_too_few_says_how_many_there_are(tmp_path: Path, cache: Path) -> None:
     assert finished(cache / "subsets") == []
 
 
+@pytest.mark.parametrize(("broken", "more"), [(20, False), (21, True)])
+def test_too_few_names_the_first_twenty_rejected(tmp_path: Path, broken: int, more: bool) -> None:
+    empty = {f"train/cat.{number}.jpg": b"" for number in range(100, 100 + broken)}
+    source = zip_of(tmp_path / "train.zip", kaggle(cats=1, dogs=6) | empty)
+    with pytest.raises(DatasetError) as caught:
+        tiny(source)
+    lines = str(caught.value).splitlines()
+    assert f"{broken} rejected:" in lines
+    assert sum("the file is empty" in line for line in lines) == 20
+    assert (lines[-1] == "  …") == more
+
+
 def test_source_is_never_changed(tmp_path: Path) -> None:
     files = kaggle() | {"train/cat.3.jpg": b""}
     source = folder_of(tmp_path / "photos", files)
