@@ -327,3 +327,12 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         load_base("toy(alpha=0.5)", 64)
     with pytest.raises(ValueError, match="no weights of the toy base"):
         weights_file("toy")
+
+
+@pytest.mark.parametrize(
+    ("image_size", "file_size"),
+    [(127, 224), (128, 128), (160, 160), (192, 192), (224, 224), (256, 224)],
+)
+def test_mobilenet_has_a_file_for_each_of_four_sizes(image_size: int, file_size: int) -> None:
+    file = weights_file("MobileNet(alpha=0.25)", image_size)
+    assert file.name == f"mobilenet_2_5_{file_size}_tf_no_top.h5"

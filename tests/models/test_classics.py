@@ -260,3 +260,10 @@ def test_the_exercise_counts_what_keras_counts() -> None:
         module = classics.inception(maps, classics.Branches(*filters), "module")
         count = keras.Model(maps, module).count_params()
         assert exercise.truth(channels, filters) == count
+
+
+def test_lenet5_maps_white_to_one_and_black_to_zero() -> None:
+    scale = classics.lenet5().get_layer("preprocessing")
+    white, black = (np.full((1, 32, 32, 1), level, np.float32) for level in (255, 0))
+    assert np.allclose(scale(white), 1)
+    assert np.allclose(scale(black), 0)

@@ -75,3 +75,9 @@ def test_small_cnn_needs_46_pixels() -> None:
     assert small_cnn(46).output_shape == (None, 1)
     with pytest.raises(ValueError, match="below 46"):
         small_cnn(45)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, 1.5])
+def test_a_dropout_that_is_no_share_is_refused(dropout: float) -> None:
+    with pytest.raises(ValueError, match="dropout"):
+        small_cnn(64, dropout=dropout)
