@@ -1,5 +1,6 @@
 """The networks that made history: sizes and counts as in their papers, layers by hand."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -262,8 +263,22 @@ def test_the_exercise_counts_what_keras_counts() -> None:
         assert exercise.truth(channels, filters) == count
 
 
-def test_lenet5_maps_white_to_one_and_black_to_zero() -> None:
-    scale = classics.lenet5().get_layer("preprocessing")
-    white, black = (np.full((1, 32, 32, 1), level, np.float32) for level in (255, 0))
-    assert np.allclose(scale(white), 1)
-    assert np.allclose(scale(black), 0)
+@pytest.mark.parametrize(
+    ("build", "black"),
+    [
+        (classics.lenet5, 0.0),
+        (classics.alexnet, -1.0),
+        (classics.googlenet, -1.0),
+        (lambda: classics.vit(32, patch=16, width=8, blocks=1, heads=1, hidden=8), -1.0),
+    ],
+    ids=["LeNet-5", "AlexNet", "GoogLeNet", "ViT"],
+)
+@pytest.mark.usefixtures("large_network")
+def test_every_network_scales_its_images_itself(
+    build: Callable[[], keras.Model], black: float
+) -> None:
+    network = build()
+    scale = network.get_layer("preprocessing")
+    levels = [np.full((1, *network.input_shape[1:]), level, np.float32) for level in (0, 255)]
+    assert np.allclose(scale(levels[0]), black)
+    assert np.allclose(scale(levels[1]), 1)
