@@ -13,7 +13,11 @@ def test_lecture_profile_has_the_lectures_numbers() -> None:
     assert lecture.per_class == {"train": 1000, "validation": 500, "test": 500}
     assert (lecture.image_size, lecture.batch_size) == (150, 20)
     assert (lecture.learning_rate, lecture.baseline_epochs) == (1e-4, 30)
+    assert (lecture.augmented_epochs, lecture.dropout_epochs) == (130, 100)
     assert (lecture.base, lecture.base_image_size) == ("VGG16", 150)
+    assert (lecture.transfer_batch_size, lecture.whole_epochs) == (20, 5)
+    assert (lecture.head_epochs, lecture.head_learning_rate) == (30, 2e-5)
+    assert (lecture.tuning_epochs, lecture.tuning_learning_rate) == (100, 1e-5)
 
 
 def test_every_profile_uses_the_lectures_subset() -> None:
