@@ -130,8 +130,9 @@ def test_every_folder_says_in_two_sentences_what_it_is_for() -> None:
 def seconds_to_import(module: str) -> float:
     """Time an import in a fresh interpreter, and assert that it brings no framework."""
     code = (
-        f"import sys, time; start = time.perf_counter(); import {module}; "
-        "print(time.perf_counter() - start); "
+        # Of the processor, which other processes do not lengthen.
+        f"import sys, time; start = time.process_time(); import {module}; "
+        "print(time.process_time() - start); "
         "print(*{'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -140,11 +141,13 @@ def seconds_to_import(module: str) -> float:
     return float(seconds)
 
 
-@pytest.mark.parametrize("module", ["cvlab", "cvlab.data"])
-def test_import_is_quick_and_free_of_keras(module: str) -> None:
+# `cvlab.data` brings NumPy and Pillow, whose own import a slow machine may stretch; it takes less
+# than 0.3 s where it was measured.
+@pytest.mark.parametrize(("module", "most"), [("cvlab", 0.3), ("cvlab.data", 1.0)])
+def test_import_is_quick_and_free_of_keras(module: str, most: float) -> None:
     seconds = min(seconds_to_import(module) for _ in range(3))
-    print(f"import {module}: {seconds:.3f} s, to stay below 0.3 s on an idle machine")
-    assert seconds < 1.0  # generous, because machines differ
+    print(f"import {module}: {seconds:.3f} s")
+    assert seconds < most
 
 
 @pytest.mark.parametrize(
