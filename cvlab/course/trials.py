@@ -1,8 +1,8 @@
 """Recorded trials of transfer learning on real photos, compared over seeds and image by image.
 
-`python -m cvlab vgg16` measures them: each experiment with several seeds, every trial tested once on
-the same photos. Two kinds of chance are kept apart: of the training, by an interval over seeds, and
-of the test photos, by McNemar's test of each seed and an interval over photos.
+`python -m cvlab vgg16` measures them: each experiment with several seeds, every trial tested once,
+all on the same photos. Two kinds of chance are kept apart: of the training, by an interval over
+seeds, and of the test photos, by McNemar's test of each seed and an interval over photos.
 """
 
 import json
@@ -35,7 +35,7 @@ class Trial:
         seconds: Of the training with its validation, without the features that were stored.
         curves: `accuracy`, `loss`, `val_accuracy` and `val_loss`, one value per epoch; None where
             it was not finite.
-        right: Whether the prediction is right for each photo in `test_files()`, (N,) bool, with the
+        right: Whether the prediction is right for each photo in `photos()`, (N,) bool, with the
             weights of the lowest validation loss.
     """
 
@@ -60,7 +60,7 @@ def content(file: Path = FILE) -> dict[str, Any]:
     return kept
 
 
-def test_files(file: Path = FILE) -> tuple[str, ...]:
+def photos(file: Path = FILE) -> tuple[str, ...]:
     """Return the names of the test photos, in the order of `Trial.right`."""
     return tuple(content(file)["test_files"])
 
@@ -162,7 +162,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     factors = np.arange(len(p_values), 0, -1)
     corrected = np.empty(len(p_values))
     corrected[order] = np.minimum(1, np.maximum.accumulate(np.asarray(p_values)[order] * factors))
-    return corrected.tolist()  # type: ignore[no-any-return]
+    return corrected.tolist()
 
 
 class Table(Shown):

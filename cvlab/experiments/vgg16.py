@@ -31,7 +31,6 @@ from cvlab import models, transfer
 from cvlab.cache import made, record_of
 from cvlab.course import machine
 from cvlab.data.loading import Pets, load_images
-from cvlab.models.bases import Preprocessing
 from cvlab.training import LECTURE_OPTIONS, Augment
 from cvlab.training.baseline import compile_binary, fit_best
 from cvlab.transfer import features, freezing
@@ -41,7 +40,7 @@ BATCH: Final = 20
 VIEWS: Final = 4
 _HEADS: Final = {"dense": transfer.dense_head, "pooled": transfer.pooled_head}
 _HEAD_FILE: Final = "head.weights.h5"
-_Arrays = Sequence[NDArray[Any]]
+_Arrays = list[NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -98,13 +97,8 @@ EXPERIMENTS: Final[Mapping[str, Experiment]] = {
 }
 
 
-def build_base(experiment: Experiment, weights: str | Path | None) -> keras.Model:
-    """Build the base of an experiment, with its preprocessing as the first layer.
-
-    Args:
-        experiment: Its base, image size and preprocessing are used.
-        weights: As `cvlab.models.load_base` takes them.
-    """
+def _base(experiment: Experiment, weights: str | Path | None) -> keras.Model:
+    """Build the base of an experiment, with its preprocessing as the first layer."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(machine.dtype_policy(fast=True))
     try:
@@ -120,54 +114,44 @@ def build_base(experiment: Experiment, weights: str | Path | None) -> keras.Mode
 
 def _rescaled(layer: keras.Layer) -> keras.Layer:
     """Copy a layer; the preprocessing becomes the lecture's `rescale=1. / 255`."""
-    if isinstance(layer, Preprocessing):
+    if layer.name == "preprocessing":
         return keras.layers.Rescaling(1 / 255, name=layer.name)
     copy: keras.Layer = type(layer).from_config(layer.get_config())
     return copy
 
 
-def inputs_of(
-    experiment: Experiment, base: keras.Model, pets: Pets, cache: str | Path | None
-) -> tuple[_Arrays, NDArray[Any], NDArray[Any]]:
-    """Return what the part that trains takes: images, or outputs of what is frozen.
+def _inputs(experiment: Experiment, base: keras.Model, pets: Pets) -> dict[str, _Arrays]:
+    """Return what the part that trains takes: images, or stored outputs of what is frozen.
 
-    Args:
-        experiment: See `Experiment`.
-        base: From `build_base`, with its pretrained weights.
-        pets: Images of the experiment's size.
-        cache: Cache folder; see `cvlab.cache.cache_root`.
-
-    Returns:
-        One array or more for training, each of all training images in one order; one array for
-        validation; one for the test.
+    Under "train" there is one array, or several of the same images in the same order; under
+    "validation" and "test" one each.
     """
-    train, validation, test = pets.train.images, pets.validation.images, pets.test.images
+    images = {name: getattr(pets, name).images for name in ("train", "validation", "test")}
     if experiment.trains == "everything":
-        return [train], validation, test
+        return {name: [array] for name, array in images.items()}
     lower, upper = transfer.split(base, transfer.last_block(base))
-    extract = partial(features.extract, cache=cache)
-    found = [extract(images, lower) for images in (train, validation, test)]
+    found: dict[str, _Arrays] = {
+        name: [features.extract(array, lower)] for name, array in images.items()
+    }
     if experiment.augmented:
         augment = Augment(**LECTURE_OPTIONS, seed=0)
-        found += features.extract_views(train, lower, augment=augment, views=VIEWS, cache=cache)
-    if experiment.trains == "head":
-        found = [extract(maps, upper) for maps in found]
-    return [found[0], *found[3:]], found[1], found[2]
+        found["train"] += features.extract_views(
+            images["train"], lower, augment=augment, views=VIEWS
+        )
+    if experiment.trains == "last block":
+        return found
+    return {
+        name: [features.extract(maps, upper) for maps in arrays] for name, arrays in found.items()
+    }
 
 
-def assemble(
+def _model(
     experiment: Experiment, base: keras.Model, seed: int, head_file: Path | None
 ) -> tuple[keras.Model, keras.Model]:
-    """Build what trains, on `inputs_of`, and compile it with the flags of the experiment.
+    """Build and compile what trains on `_inputs`; return it and the head, a part of it.
 
-    Args:
-        experiment: See `Experiment`.
-        base: From `build_base`, with its pretrained weights; the model shares its layers.
-        seed: Of the head's initial weights, and of the augmentation if everything trains.
-        head_file: Weights of the trained head to begin with; None for random ones.
-
-    Returns:
-        The compiled model and the head, a part of it.
+    The head has random initial weights, or those of a file. The model shares its layers with the
+    base.
     """
     keras.utils.set_random_seed(seed)
     head = _HEADS[experiment.head](base.output_shape[1:])
@@ -180,52 +164,35 @@ def assemble(
         _, upper = transfer.split(base, boundary)
         model = keras.Sequential([keras.Input(upper.input_shape[1:]), upper, head])
     elif experiment.trains == "everything":
-        base.trainable = True
         augment = Augment(**LECTURE_OPTIONS, seed=seed)
         model = keras.Sequential([keras.Input(base.input_shape[1:]), augment, base, head])
     compile_binary(model, keras.optimizers.RMSprop(experiment.learning_rate))
     return model, head
 
 
-def run_trial(
+def _trial(
     experiment: Experiment,
     base: keras.Model,
     pets: Pets,
-    inputs: tuple[_Arrays, NDArray[Any], NDArray[Any]],
+    inputs: Mapping[str, _Arrays],
+    folder: Path,
     *,
     seed: int,
-    head_file: Path | None = None,
-    folder: Path,
+    head_file: Path | None,
 ) -> dict[str, Any]:
-    """Train and test once; write the weights of the head into `folder`.
-
-    Args:
-        experiment: See `Experiment`.
-        base: From `build_base`; what trains of it is changed.
-        pets: Of which the labels are used.
-        inputs: From `inputs_of`.
-        seed: Of the head, the order of the images, and the augmentation.
-        head_file: See `assemble`.
-        folder: An existing folder.
-
-    Returns:
-        What JSON can write: the number of trainable weights and parameters, per epoch the curves
-        (null where a value is not finite), seconds of training, and for each test image "1" if the
-        prediction is right and "0" if not.
-    """
+    """Train, test once, write the weights of the head into a folder; return the record."""
     start = time.perf_counter()
-    model, head = assemble(experiment, base, seed, head_file)
-    views, validation, test = inputs
+    model, head = _model(experiment, base, seed, head_file)
     history = fit_best(
         model,
-        transfer.Views(views, pets.train.labels, batch_size=BATCH, seed=seed),
+        transfer.Views(inputs["train"], pets.train.labels, batch_size=BATCH, seed=seed),
         epochs=experiment.epochs,
-        validation_data=(validation, pets.validation.labels),
+        validation_data=(inputs["validation"][0], pets.validation.labels),
         validation_batch_size=100,
         callbacks=[freezing.Guard(model)],
     )
     seconds = time.perf_counter() - start
-    predicted = np.ravel(model.predict(test, batch_size=100, verbose=0)) > 0.5
+    predicted = np.ravel(model.predict(inputs["test"][0], batch_size=100, verbose=0)) > 0.5
     head.save_weights(folder / _HEAD_FILE)
     return {
         "trainable_weights": len(model.trainable_weights),
@@ -239,13 +206,41 @@ def run_trial(
     }
 
 
-def collect(out: Path, experiments: Mapping[str, Experiment], pets: Pets) -> dict[str, Any]:
-    """Return all trials that exist in a folder, for `cvlab.course.trials` to read."""
-    trials = []
-    for name in experiments:
-        for folder in sorted(_folder(out, name, 0).parent.glob("[0-9]*")):
-            if record := record_of(folder):
-                trials.append({"experiment": name, "seed": int(folder.name), **record})
+def _run(name: str, pets: Pets, seeds: Sequence[int], options: argparse.Namespace) -> None:
+    """Run the trials of one experiment with these seeds."""
+    experiment = EXPERIMENTS[name]
+    mobilenet = experiment.base.startswith("MobileNet")
+    base = _base(experiment, options.mobilenet if mobilenet else options.weights)
+    pretrained, inputs = base.get_weights(), _inputs(experiment, base, pets)
+    for seed in seeds:
+        base.set_weights(pretrained)
+        head_file = None
+        if experiment.after:
+            head_file = _folder(options.out, experiment.after) / str(seed) / _HEAD_FILE
+            if not head_file.exists():
+                raise FileNotFoundError(
+                    f"{name} begins with the head of {experiment.after!r}, which was not trained "
+                    f"with seed {seed}: run that first, with --only '{experiment.after}'"
+                )
+        write = partial(_trial, experiment, base, pets, inputs, seed=seed, head_file=head_file)
+        target = _folder(options.out, name) / str(seed)
+        record = made(target, write, needed=2**24, purpose=f"a trial of {name}")
+        accuracy = record["right"].count("1") / len(record["right"])
+        print(f"{name}, seed {seed}: {100 * accuracy:.1f} % in {record['seconds']} s", flush=True)
+
+
+def _folder(out: Path, name: str) -> Path:
+    """Return the folder of an experiment, in which each trial has a folder named by its seed."""
+    return out / name.replace("/", "-").replace(", ", "_")
+
+
+def collect(out: Path, files: Sequence[str]) -> dict[str, Any]:
+    """Return all trials in a folder as JSON can write them; `cvlab.course.trials` reads them.
+
+    Args:
+        out: The folder of the command's option `--out`.
+        files: Names of the test images, in order.
+    """
     here = machine.check(gpu=True)
     return {
         "date": date.today().isoformat(),
@@ -254,19 +249,18 @@ def collect(out: Path, experiments: Mapping[str, Experiment], pets: Pets) -> dic
         "dtype_policy": machine.dtype_policy(fast=True),
         "batch_size": BATCH,
         "views": VIEWS,
-        "test_files": list(pets.test.file_names),
-        "experiments": {name: asdict(experiments[name]) for name in experiments},
-        "trials": trials,
+        "test_files": list(files),
+        "experiments": {name: asdict(experiment) for name, experiment in EXPERIMENTS.items()},
+        "trials": [
+            {"experiment": name, "seed": int(folder.name), **record}
+            for name in EXPERIMENTS
+            for folder in sorted(_folder(out, name).glob("[0-9]*"))
+            if (record := record_of(folder))
+        ],
     }
 
 
-def _folder(out: Path, name: str, seed: int) -> Path:
-    return out / name.replace("/", "-").replace(", ", "_") / str(seed)
-
-
-def main(
-    arguments: Sequence[str] | None = None, experiments: Mapping[str, Experiment] = EXPERIMENTS
-) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m cvlab vgg16", description=__doc__)
     parser.add_argument("--photos", default="photos", help="zip or folder of real photos")
@@ -274,49 +268,15 @@ def main(
     parser.add_argument("--mobilenet", default="pretrained", help="file of MobileNet's weights")
     parser.add_argument("--out", type=Path, required=True, help="folder of the trials")
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds, from 0 on")
-    parser.add_argument("--only", action="append", choices=experiments, help="may be repeated")
+    parser.add_argument("--only", action="append", choices=EXPERIMENTS, help="may be repeated")
     options = parser.parse_args(arguments)
-    chosen = {name: experiments[name] for name in options.only or experiments}
-    for name, experiment in chosen.items():
-        pets = load_images(options.photos, image_size=experiment.image_size)
-        todo = [seed for seed in range(options.seeds) if not record_of(_folder(options.out, name, seed))]
-        if todo:
-            _run(name, experiment, pets, todo, options)
-    kept = json.dumps(collect(options.out, experiments, pets), separators=(",", ":"))
+    for name in options.only or EXPERIMENTS:
+        pets = load_images(options.photos, image_size=EXPERIMENTS[name].image_size)
+        folder = _folder(options.out, name)
+        if seeds := [seed for seed in range(options.seeds) if not record_of(folder / str(seed))]:
+            _run(name, pets, seeds, options)
+    kept = json.dumps(collect(options.out, pets.test.file_names), separators=(",", ":"))
     draft = options.out / "vgg16.draft"
     draft.write_text(kept.replace('{"experiment"', '\n{"experiment"') + "\n", encoding="utf-8")
     draft.replace(draft.with_suffix(".json"))
     return 0
-
-
-def _run(
-    name: str,
-    experiment: Experiment,
-    pets: Pets,
-    seeds: Sequence[int],
-    options: argparse.Namespace,
-) -> None:
-    """Run the trials of one experiment that do not exist yet."""
-    weights = options.mobilenet if experiment.base.startswith("MobileNet") else options.weights
-    base = build_base(experiment, weights)
-    pretrained = base.get_weights()
-    inputs = inputs_of(experiment, base, pets, None)
-    for seed in seeds:
-        base.set_weights(pretrained)
-        head_file = None
-        if experiment.after:
-            head_file = _folder(options.out, experiment.after, seed) / _HEAD_FILE
-            if not head_file.exists():
-                raise FileNotFoundError(
-                    f"{name} begins with the head of {experiment.after}, which has not been "
-                    f"trained with seed {seed}: run it first, with --only '{experiment.after}'"
-                )
-
-        def write(folder: Path, seed: int = seed, head_file: Path | None = head_file) -> Any:
-            return run_trial(
-                experiment, base, pets, inputs, seed=seed, head_file=head_file, folder=folder
-            )
-
-        record = made(_folder(options.out, name, seed), write, needed=2**24, purpose=name)
-        accuracy = record["right"].count("1") / len(record["right"])
-        print(f"{name}, seed {seed}: {100 * accuracy:.1f} % in {record['seconds']} s", flush=True)

@@ -310,7 +310,7 @@ def test_help_comes_at_once_and_without_keras() -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for name in ("lectures", "check", "refresh", "pretrain", "ladder", "sheets"):
+    for name in ("lectures", "check", "refresh", "pretrain", "ladder", "vgg16", "sheets"):
         assert f"    {name} " in shown.stdout
     assert "execute one notebook" not in shown.stdout.lower()
 
