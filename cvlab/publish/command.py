@@ -268,11 +268,10 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
-    from cvlab.course import recorded
     from cvlab.publish import contents, results
 
-    profile = results.record(_run_folder(options))
-    print(f"the run of {profile} is kept in {recorded.FILE.name}")
+    file = results.record(_run_folder(options))
+    print(f"the run is kept in {file}")
     contents.update(_sources(options))
 
 

@@ -24,7 +24,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from cvlab import profiles
 from cvlab.cache import locked
-from cvlab.course import claims
+from cvlab.course import findings
 from cvlab.publish.outcomes import Record
 from cvlab.publish.tags import SOLUTION
 
@@ -70,9 +70,9 @@ def _execute(source: Path, target: Path, profile: str, inputs: str) -> Record:
     records = folder / "records"
     # Results of an earlier run must not pass for those of this one if it is interrupted.
     record_file = Record.path(folder, name)
-    for stale in (target, failed, record_file, claims.file_of(records, name[:2])):
+    for stale in (target, failed, record_file, findings.file_of(records, name[:2])):
         stale.unlink(missing_ok=True)
-    os.environ[claims.FOLDER_VARIABLE] = str(records.absolute())  # the kernel inherits it
+    os.environ[findings.FOLDER_VARIABLE] = str(records.absolute())  # the kernel inherits it
 
     start = time.monotonic()
     try:

@@ -15,16 +15,17 @@ import nbformat
 
 from cvlab import plots, profiles
 from cvlab.course import statements
-from cvlab.course.statements import DIFFERS, HOLDS, UNMEASURED
+from cvlab.course.statements import DIFFERS, HOLDS, UNDECIDED, UNDETECTABLE
 from cvlab.evaluation.measure import Interval
 from cvlab.publish.pages import notebook_page, page, slides, title_of
 from cvlab.publish.results import NOT_RUN, Run, load, note_machine
 
-_MARKS: Final = {HOLDS: "✓", DIFFERS: "✗", "passed": "✓", "failed": "✗"}
+_MARKS: Final = {HOLDS: "✓", DIFFERS: "✗", UNDETECTABLE: "~", "passed": "✓", "failed": "✗"}
 _PLURAL: Final = {
     HOLDS: "hold",
     DIFFERS: "differ",
-    UNMEASURED: "cannot be decided in this profile",
+    UNDETECTABLE: "not detectable",
+    UNDECIDED: "not decided",
     NOT_RUN: "were not reached",
 }
 # What both pages say about the lecture.

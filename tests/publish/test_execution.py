@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from papermill.exceptions import PapermillExecutionError
 
-from cvlab.course import claims
+from cvlab.course import findings
 from cvlab.publish import execution, tags
 from cvlab.publish.outcomes import Record
 from tests.small_project import write
@@ -17,7 +17,7 @@ from tests.small_project import write
 @pytest.fixture(autouse=True)
 def _this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    monkeypatch.setenv(claims.FOLDER_VARIABLE, "")  # `execute` sets it; put back afterwards
+    monkeypatch.setenv(findings.FOLDER_VARIABLE, "")  # `execute` sets it; put back afterwards
 
 
 def printed(path: Path) -> str:
