@@ -181,3 +181,32 @@ def refresh(path: Path) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def adopt(executed: Path, path: Path) -> None:
+    """Write the outputs of an executed notebook into the committed one, cleaned.
+
+    Args:
+        executed: What `execute` wrote for the default profile.
+        path: The notebook in `lectures/` that it was made from.
+
+    Raises:
+        ValueError: If the notebook was changed since.
+    """
+    run = nbformat.read(executed, as_version=4)
+    run.cells = [c for c in run.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    committed = nbformat.read(path, as_version=4)
+    if [cell.source for cell in run.cells] != [cell.source for cell in committed.cells]:
+        raise ValueError(
+            f"{path} was changed after {executed} was made from it: run `python -m cvlab lectures` "
+            "first"
+        )
+    for ran, cell in zip(run.cells, committed.cells, strict=True):
+        ran.id = cell.id
+    # The cell that was left out had a number, too.
+    for number, ran in enumerate((c for c in run.cells if c.cell_type == "code"), 1):
+        ran.execution_count = number
+        for output in ran.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    nbformat.write(clean(run), path)
