@@ -232,7 +232,9 @@ def test_recorded_curves_have_a_panel_per_run_and_say_the_test_accuracy() -> Non
 
 def test_the_ladder_shows_gain_and_p_value_on_each_step() -> None:
     heights = [Interval(0.7, 0.67, 0.73), Interval(0.9, 0.88, 0.92), Interval(0.89, 0.87, 0.91)]
-    fig = plots.ladder(["a", "b", "c"], {"photos": heights, "lecture": heights}, {"photos": [0.0, 1.0]})
+    fig = plots.ladder(
+        ["a", "b", "c"], {"photos": heights, "lecture": heights}, {"photos": [0.0, 1.0]}
+    )
     texts = [[text.get_text() for text in ax.texts] for ax in fig.axes]
     assert texts == [["+20.0\np < 0.001", "−1.0\np = 1"], ["+20.0", "−1.0"]]
     assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -50,11 +51,16 @@ class Run:
 
     def ladder(self) -> dict[str, Interval]:
         """The rungs that were measured, from the bottom up."""
-        return {
-            rung: interval
-            for claim, (rung, _) in statements.LADDER.items()
-            if (found := self.findings.get(claim)) and (interval := found.interval)
-        }
+        return ladder_of(self.findings)
+
+
+def ladder_of(found: Mapping[str, Finding]) -> dict[str, Interval]:
+    """The accuracy of each rung among findings by claim id, from the bottom up."""
+    return {
+        rung: interval
+        for claim, (rung, _) in statements.LADDER.items()
+        if claim in found and (interval := found[claim].interval)
+    }
 
 
 def load(folder: Path) -> Run:

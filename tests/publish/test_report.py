@@ -112,8 +112,9 @@ def test_the_ladder_has_words_and_says_what_is_missing(quick: Path, sources: lis
     page = report.build(quick, sources).read_text(encoding="utf-8")
     alt = re.findall(r'<img alt="([^"]+)"', page)
     assert len(alt) == 1
-    assert "from scratch: 80.0 % (71.1 to 86.7 %)" in alt[0]
-    assert "drawn images" in alt[0]
+    assert "quick: drawings: 80.0%" in alt[0]
+    assert "laptop, recorded: photos: " in alt[0]
+    assert "the lecture&#39;s figures: 70.0%" in alt[0]
     assert "Not measured: + augmentation, + dropout, feature extraction" in page
 
 
@@ -189,8 +190,7 @@ def test_two_runs_are_laid_side_by_side(
     parameters = next(cells for heading, cells in told.items() if heading.startswith("3,453,121"))
     assert parameters[2] == "same"
     assert rows(page, "Seconds")["05_baseline"] == ["200.0 s", "200.0 s", "1.00"]
-    assert "from scratch, quick" in page
-    assert "from scratch, laptop" in page
+    assert "quick: drawings: 80.0%; laptop: photos: 80.0%" in page
 
 
 def test_two_runs_of_one_profile_in_any_folders(
