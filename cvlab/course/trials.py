@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cvlab.course.tables import Shown, html_table
 from cvlab.evaluation import measure
 
-FILE: Final = Path(__file__).with_name("vgg16.json")
+FILE: Final = Path(__file__).with_name("runs") / "vgg16.json"
 
 
 @dataclass(frozen=True, eq=False)
