@@ -85,9 +85,11 @@ EXPERIMENTS: Final[Mapping[str, Experiment]] = {
     "MobileNet, 1/255": replace(_MOBILENET, preprocessing="1/255"),
     "pooled, 224 pixels": replace(_POOLED, image_size=224),
     "frozen, augmented": Experiment(augmented=True),
-    # The order of the two trainings times the learning rate of the second one.
+    # The order of the two trainings, times the learning rate of the second one.
     "head first, 1e-5": replace(_TUNED, after="frozen, augmented"),
     "together, 1e-5": _TUNED,
+    "head first, 2e-4": replace(_TUNED, after="frozen, augmented", learning_rate=2e-4),
+    "together, 2e-4": replace(_TUNED, learning_rate=2e-4),
     "head first, 1e-3": replace(_TUNED, after="frozen, augmented", learning_rate=1e-3),
     "together, 1e-3": replace(_TUNED, learning_rate=1e-3),
     # The base was never frozen (erratum 13).
