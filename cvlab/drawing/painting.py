@@ -30,10 +30,11 @@ class Scene:
 def woven_coat(a: Attributes, dice: Dice, frame: Frame, main: Color, marks: Color) -> Field:
     """Weave the coat, fixed to the animal, as a field of colors (3, size, size)."""
     base = np.array(main, np.float32)[:, None, None]
-    mark = np.array(marks, np.float32)[:, None, None]
+    tabby = a.pattern == "tabby"  # stripes of a darker shade of the same color
+    mark = np.array(mix(main, BLACK, 0.6) if tabby else marks, np.float32)[:, None, None]
     clouds = dice.clouds(frame.size, 6)
     strength: Field
-    if a.pattern == "tabby":
+    if tabby:
         phase = frame.v * np.float32(dice.uniform(1.6, 3.0)) + clouds * np.float32(1.1)
         phase = phase + np.abs(frame.u) * np.float32(dice.uniform(-0.9, 0.9))
         wave = np.abs(phase - np.floor(phase) - np.float32(0.5)) * 2
@@ -45,7 +46,7 @@ def woven_coat(a: Attributes, dice: Dice, frame: Frame, main: Color, marks: Colo
         strength = np.clip((dice.clouds(frame.size, 4) - np.float32(0.5)) * 14, 0, 1)
     else:
         strength = (clouds - np.float32(0.5)) * np.float32(0.12)
-    grain = (dice.field(frame.size, frame.size) - np.float32(0.5)) * np.float32(22)
+    grain = (dice.field(frame.size, frame.size) - np.float32(0.5)) * np.float32(14)
     return cast(Field, base + (mark - base) * strength + grain)
 
 

@@ -29,7 +29,7 @@ from cvlab.drawing.scenery import background, occlude, photograph
 
 __all__ = ["CLASSES", "SMALLEST", "VERSION", "ZOO", "draw", "draw_many", "write_images"]
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised whenever the same arguments give other bytes than before; the base's record names it."""
 SMALLEST: Final = 16
 """Height and width in pixels below which nothing can be drawn."""
@@ -64,8 +64,8 @@ def draw(species: str, number: int, *, size: int = 64, seed: int = 0) -> NDArray
     canvas = Canvas(size, light, dice.clouds(size, min(size // 2, 32)) * 2 - 1)
     background(a, dice, canvas)
     body = Frame(size, (a.x, a.y), a.head_size, a.rotation)
-    main = dice.jitter(COATS[a.coat], 16)
-    marks = dice.jitter(COATS[a.marks], 16)
+    main = dice.jitter(COATS[a.coat], 6)
+    marks = dice.jitter(COATS[a.marks], 6)
     scene = Scene(
         a=a,
         mark=ZOO_PARTS[species][1] if species in ZOO_PARTS else "",
