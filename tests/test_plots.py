@@ -213,3 +213,29 @@ def test_diagram_refuses_arrows_that_lead_nowhere_or_upward() -> None:
     for arrow in (("a", "c"), ("b", "a"), ("a", "a")):
         with pytest.raises(ValueError, match="in the order in which the arrows lead"):
             plots.diagram(axes[0, 0], {"a": "", "b": ""}, [arrow])
+
+
+def test_recorded_curves_have_a_panel_per_run_and_say_the_test_accuracy() -> None:
+    history = {"accuracy": [0.6, 0.8], "val_accuracy": [0.6, 0.7]}
+    test = Interval(0.72, 0.69, 0.75)
+    fig = plots.recorded_curves({"laptop": (history, test), "lecture": ({}, test)}, lecture=0.7)
+    assert "laptop: test 72.0 % (69.0 to 75.0 %)" in fig.alt
+    first, second = fig.axes
+    training, validation, *_ = first.lines
+    assert np.array_equal(training.get_ydata(), history["accuracy"])
+    assert np.array_equal(validation.get_ydata(), history["val_accuracy"])
+    assert training.get_linestyle() != validation.get_linestyle()
+    assert len(second.lines) == 1  # of a run without curves only the lecture's figure
+    with pytest.raises(ValueError, match="no recorded run"):
+        plots.recorded_curves({}, lecture=0.7)
+
+
+def test_the_ladder_shows_gain_and_p_value_on_each_step() -> None:
+    heights = [Interval(0.7, 0.67, 0.73), Interval(0.9, 0.88, 0.92), Interval(0.89, 0.87, 0.91)]
+    fig = plots.ladder(
+        ["a", "b", "c"], {"photos": heights, "lecture": heights}, {"photos": [0.0, 1.0]}
+    )
+    texts = [[text.get_text() for text in ax.texts] for ax in fig.axes]
+    assert texts == [["+20.0\np < 0.001", "−1.0\np = 1"], ["+20.0", "−1.0"]]
+    assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim()
+    assert "photos: 70.0%, 90.0%, 89.0%" in fig.alt

@@ -19,7 +19,10 @@ FILE: Final = Path(__file__).with_name("lecture.toml")
 
 HOLDS: Final = "holds"
 DIFFERS: Final = "differs"
-UNMEASURED: Final = "not measured in this profile"
+# A difference whose interval includes zero: it may be there, and these images cannot show it.
+UNDETECTABLE: Final = "not detectable here"
+# Only while a run is missing that could decide; a test makes sure that none is.
+UNDECIDED: Final = "not decided"
 
 ALL: Final = tuple(profiles.PROFILES)
 
@@ -55,9 +58,8 @@ class Claim:
         today: What is true instead, in a few words without measured numbers; shown where the
             verdict is `differs`.
         profiles: Profiles that can decide the claim. In the others the measurement, if there is
-            one, is shown, and the verdict is `UNMEASURED`.
-        quick: The verdict that the committed outputs (profile `quick`) show; tests compare. By
-            default `HOLDS`, or `UNMEASURED` where `profiles` leaves `quick` out.
+            one, is shown, and the verdict is that of a recorded run.
+        quick: The verdict that the profile `quick` comes to, where it can decide; tests compare.
     """
 
     id: str
@@ -70,10 +72,6 @@ class Claim:
     today: str = ""
     profiles: tuple[str, ...] = ALL
     quick: str = HOLDS
-
-    def expected(self, profile: str = "quick") -> str:
-        """Return the verdict known in advance: of `quick`, or `UNMEASURED` where that is sure."""
-        return self.quick if profile in self.profiles else UNMEASURED
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -161,7 +159,8 @@ def _check(where: str, claim: Claim, steps: dict[int, str], errata: dict[int, st
     """Refuse a claim with a value that makes no sense."""
     bounds = claim.bounds or (0, 0)
     figures = len(bounds) == 2 and all(isinstance(figure, int | float) for figure in bounds)
-    profile, verdict = " or ".join(ALL), f"{HOLDS} or {DIFFERS}"
+    verdicts = (HOLDS, DIFFERS, UNDETECTABLE)
+    profile, verdict = " or ".join(ALL), " or ".join(verdicts)
     for key, holds, wanted in (
         ("says", isinstance(claim.says, str), "text"),
         ("step", claim.step in steps, "a number in [steps]"),
@@ -170,7 +169,7 @@ def _check(where: str, claim: Claim, steps: dict[int, str], errata: dict[int, st
         ("percent", isinstance(claim.percent, bool), "true or false"),
         ("today", isinstance(claim.today, str), "text"),
         ("profiles", set(claim.profiles) <= set(ALL), f"a list of {profile}"),
-        ("quick", claim.quick in (HOLDS, DIFFERS), verdict),
+        ("quick", claim.quick in verdicts, verdict),
     ):
         _require(holds, f"{where} has {key} = {getattr(claim, key)!r}: write {wanted}")
 

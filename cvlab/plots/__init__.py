@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from cvlab.plots.charts import accuracies, lines, training_curves
 from cvlab.plots.diagrams import cubes, diagram, truth_table
 from cvlab.plots.images import feature_maps, matrices, photos
+from cvlab.plots.recorded import ladder, recorded_curves
 from cvlab.plots.style import (
     BLUE,
     CARD,
@@ -43,10 +44,12 @@ __all__ = [
     "diagram",
     "feature_maps",
     "figure",
+    "ladder",
     "lines",
     "matrices",
     "mpl",
     "photos",
+    "recorded_curves",
     "style",
     "training_curves",
     "truth_table",

@@ -268,11 +268,13 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
-    from cvlab.course import recorded
-    from cvlab.publish import contents, results
+    from cvlab.publish import contents, execution, results
 
-    profile = results.record(_run_folder(options))
-    print(f"the run of {profile} is kept in {recorded.FILE.name}")
+    folder = _run_folder(options)
+    print(f"the run is kept in {results.record(folder)}")
+    if folder.name == "quick":  # the committed outputs are those of the recorded run
+        for path in _sources(options):
+            execution.adopt(folder / path.name, path)
     contents.update(_sources(options))
 
 

@@ -59,16 +59,10 @@ def span(seconds: float) -> str:
     return f"{round(seconds / 60)} minutes"
 
 
-def machine(run: Recorded) -> str:
-    """The machine of a recorded run in few words: `2 cores`, `an NVIDIA H100`."""
-    card = run.machine.get("Graphics card", "none")
-    return f"{run.machine.get('Cores', '?')} cores" if card == "none" else card
-
-
 def time_line(name: str, runs: Mapping[str, Recorded]) -> str:
     """The sentence about a notebook's time; empty if no recorded run knows it."""
     known = [
-        f"{span(run.seconds[name])} with `{profile}` ({machine(run)})"
+        f"{span(run.seconds[name])} with `{profile}` ({run.place})"
         for profile, run in runs.items()
         if name in run.seconds
     ]

@@ -24,7 +24,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from cvlab import profiles
 from cvlab.cache import locked
-from cvlab.course import claims
+from cvlab.course import findings
 from cvlab.publish.outcomes import Record
 from cvlab.publish.tags import SOLUTION
 
@@ -70,9 +70,9 @@ def _execute(source: Path, target: Path, profile: str, inputs: str) -> Record:
     records = folder / "records"
     # Results of an earlier run must not pass for those of this one if it is interrupted.
     record_file = Record.path(folder, name)
-    for stale in (target, failed, record_file, claims.file_of(records, name[:2])):
+    for stale in (target, failed, record_file, findings.file_of(records, name[:2])):
         stale.unlink(missing_ok=True)
-    os.environ[claims.FOLDER_VARIABLE] = str(records.absolute())  # the kernel inherits it
+    os.environ[findings.FOLDER_VARIABLE] = str(records.absolute())  # the kernel inherits it
 
     start = time.monotonic()
     try:
@@ -181,3 +181,32 @@ def refresh(path: Path) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def adopt(executed: Path, path: Path) -> None:
+    """Write the outputs of an executed notebook into the committed one, cleaned.
+
+    Args:
+        executed: What `execute` wrote for the default profile.
+        path: The notebook in `lectures/` that it was made from.
+
+    Raises:
+        ValueError: If the notebook was changed since.
+    """
+    run = nbformat.read(executed, as_version=4)
+    run.cells = [c for c in run.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    committed = nbformat.read(path, as_version=4)
+    if [cell.source for cell in run.cells] != [cell.source for cell in committed.cells]:
+        raise ValueError(
+            f"{path} was changed after {executed} was made from it: run `python -m cvlab lectures` "
+            "first"
+        )
+    for ran, cell in zip(run.cells, committed.cells, strict=True):
+        ran.id = cell.id
+    # The cell that was left out had a number, too.
+    for number, ran in enumerate((c for c in run.cells if c.cell_type == "code"), 1):
+        ran.execution_count = number
+        for output in ran.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    nbformat.write(clean(run), path)

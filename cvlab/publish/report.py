@@ -6,7 +6,7 @@ from disk, without network.
 
 import base64
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,17 +14,18 @@ from typing import Final
 import nbformat
 
 from cvlab import plots, profiles
-from cvlab.course import statements
-from cvlab.course.statements import DIFFERS, HOLDS, UNMEASURED
+from cvlab.course import recorded, statements
+from cvlab.course.statements import DIFFERS, HOLDS, UNDECIDED, UNDETECTABLE
 from cvlab.evaluation.measure import Interval
 from cvlab.publish.pages import notebook_page, page, slides, title_of
-from cvlab.publish.results import NOT_RUN, Run, load, note_machine
+from cvlab.publish.results import NOT_RUN, Run, ladder_of, load, note_machine
 
-_MARKS: Final = {HOLDS: "✓", DIFFERS: "✗", "passed": "✓", "failed": "✗"}
+_MARKS: Final = {HOLDS: "✓", DIFFERS: "✗", UNDETECTABLE: "~", "passed": "✓", "failed": "✗"}
 _PLURAL: Final = {
     HOLDS: "hold",
     DIFFERS: "differ",
-    UNMEASURED: "cannot be decided in this profile",
+    UNDETECTABLE: "not detectable",
+    UNDECIDED: "not decided",
     NOT_RUN: "were not reached",
 }
 # What both pages say about the lecture.
@@ -85,7 +86,7 @@ def report(run: Run, titles: Mapping[str, str]) -> str:
     """
     counts = Counter(run.verdict(claim) for claim in statements.CLAIMS)
     rungs = run.ladder()
-    xlabel = f"test accuracy (measured: {_images(run.profile)}; lecture: photos)"
+    own = {f"{run.profile}: {_images(run.profile)}": rungs}
     return page(
         "report.html",
         f"cvlab: report of the profile {run.profile}",
@@ -95,25 +96,34 @@ def report(run: Run, titles: Mapping[str, str]) -> str:
         total=f"{run.seconds:.0f} s" if run.seconds < 120 else f"{run.seconds / 60:.1f} minutes",
         finished=max((record.finished for record in run.records.values()), default=""),
         counts=[f"{counts[verdict]} {_PLURAL[verdict]}" for verdict in _PLURAL if counts[verdict]],
-        ladder=_figure(rungs, dict(statements.LADDER.values()), xlabel),
+        ladder=_ladder(own | _on_photos(rungs, run.profile)),
         missing=[name for name, _ in statements.LADDER.values() if name not in rungs],
         pages={name[:2]: name for name in titles if _executed(run, name)},
         **_LECTURE,
     )
 
 
-def _figure(
-    measured: Mapping[str, Interval], lecture: Mapping[str, float], xlabel: str
-) -> dict[str, str] | None:
-    """The ladder as a template shows it; None if no rung was measured."""
-    if not measured:
+def _ladder(climbs: Mapping[str, Mapping[str, Interval]]) -> dict[str, str] | None:
+    """Ladders as a template shows them, with the rungs that all have; None if there are none."""
+    lecture = dict(statements.LADDER.values())
+    rungs = [rung for rung in lecture if all(rung in climb for climb in climbs.values())]
+    if not rungs:
         return None
-    figure = plots.accuracies(measured, lecture=lecture, xlabel=xlabel)
+    drawn = {label: [climb[rung] for rung in rungs] for label, climb in climbs.items()}
+    drawn["the lecture's figures"] = [Interval(*[lecture[rung]] * 3) for rung in rungs]
+    figure = plots.ladder(rungs, drawn, {})
     return {"alt": figure.alt, "base64": base64.b64encode(figure.svg().encode()).decode()}
 
 
+def _on_photos(rungs: Collection[str], profile: str) -> dict[str, dict[str, Interval]]:
+    """The recorded runs on photos, except that of a profile, that have these rungs."""
+    runs = {name: recorded.load(name) for name in recorded.DECIDING if name != profile}
+    climbs = {f"{name}, recorded: photos": ladder_of(run.findings) for name, run in runs.items()}
+    return {label: climb for label, climb in climbs.items() if set(rungs) <= set(climb)}
+
+
 def _images(profile: str) -> str:
-    return "drawn images" if profiles.get(profile).source == "toypets" else "photos"
+    return "drawings" if profiles.get(profile).source == "toypets" else "photos"
 
 
 def comparison(first: Run, second: Run) -> str:
@@ -135,7 +145,12 @@ def comparison(first: Run, second: Run) -> str:
         f"cvlab: {names[0]} and {names[1]}",
         names=names,
         runs=runs,
-        ladder=_two_ladders(runs, names),
+        ladder=_ladder(
+            {
+                f"{name}: {_images(run.profile)}": run.ladder()
+                for name, run in zip(names, runs, strict=True)
+            }
+        ),
         notebooks=notebooks,
         facts=[
             (name, *(run.facts.get(name, "–") for run in runs))
@@ -143,18 +158,6 @@ def comparison(first: Run, second: Run) -> str:
         ],
         **_LECTURE,
     )
-
-
-def _two_ladders(runs: Sequence[Run], names: Sequence[str]) -> dict[str, str] | None:
-    ladders = [(name, run.ladder()) for name, run in zip(names, runs, strict=True)]
-    measured: dict[str, Interval] = {}
-    lecture: dict[str, float] = {}
-    for rung, figure in statements.LADDER.values():
-        found = {f"{rung}, {name}": ladder[rung] for name, ladder in ladders if rung in ladder}
-        measured |= found
-        lecture |= dict.fromkeys(found, figure)
-    images = ", ".join(_images(run.profile) for run in runs)
-    return _figure(measured, lecture, f"test accuracy ({images}; lecture: photos)")
 
 
 def make_slides(folder: Path, notebooks: Sequence[Path]) -> list[Path]:

@@ -3,13 +3,15 @@
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 from cvlab import profiles
-from cvlab.course import claims, machine, recorded, statements
-from cvlab.course.claims import Finding
+from cvlab.course import claims, findings, machine, recorded, statements
+from cvlab.course.findings import Finding
 from cvlab.evaluation.measure import Interval
 from cvlab.publish.outcomes import Record
 
@@ -45,15 +47,20 @@ class Run:
 
     def measured(self, claim: str) -> str:
         """The measurement for a claim as text."""
-        return self.findings[claim].measured() if claim in self.findings else "–"
+        return claims.evidence(self.findings[claim]) if claim in self.findings else "–"
 
     def ladder(self) -> dict[str, Interval]:
         """The rungs that were measured, from the bottom up."""
-        return {
-            rung: interval
-            for claim, (rung, _) in statements.LADDER.items()
-            if (found := self.findings.get(claim)) and (interval := found.interval)
-        }
+        return ladder_of(self.findings)
+
+
+def ladder_of(found: Mapping[str, Finding]) -> dict[str, Interval]:
+    """The accuracy of each rung among findings by claim id, from the bottom up."""
+    return {
+        rung: interval
+        for claim, (rung, _) in statements.LADDER.items()
+        if claim in found and (interval := found[claim].interval)
+    }
 
 
 def load(folder: Path) -> Run:
@@ -77,7 +84,7 @@ def load(folder: Path) -> Run:
         folder,
         profile,
         found,
-        claims.load(profile, records),
+        findings.load(profile, records),
         json.loads(facts.read_text(encoding="utf-8")) if facts.exists() else {},
     )
 
@@ -97,6 +104,7 @@ def note_machine(folder: Path, profile: str) -> None:
     # Asking Keras takes seconds; without a driver there is no GPU that it could name.
     found = machine.check(gpu=shutil.which("nvidia-smi") is not None)
     facts = {
+        "Date": date.today().isoformat(),
         "System": found.system,
         "Cores": str(found.cores),
         "Memory": "unknown" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB",
@@ -111,33 +119,42 @@ def note_machine(folder: Path, profile: str) -> None:
     target.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
-def record(folder: Path, file: Path = recorded.FILE) -> str:
-    """Keep a run in which every notebook passed with the package; return its profile.
+def record(folder: Path, target: Path = recorded.FOLDER) -> Path:
+    """Keep a run in which every notebook passed with the package.
+
+    Long runs are made in pieces, so notebooks may be missing; the record lacks their claims.
 
     Args:
         folder: Folder of the run, for example `build/quick`.
-        file: Where recorded runs are kept; those of other profiles stay as they are.
+        target: Where recorded runs are kept; the others stay as they are.
+
+    Returns:
+        The file of the run.
 
     Raises:
         FileNotFoundError: If no notebook has run there.
-        ValueError: If a notebook failed, or a claim was not measured: only whole runs are kept.
+        ValueError: If a notebook failed, or notebooks were tested on different images.
     """
     run = load(folder)
     failed = [name for name, found in run.records.items() if found.verdict != "passed"]
-    unmeasured = [name for name in statements.CLAIMS if name not in run.findings]
-    if failed or unmeasured:
+    if failed:
         raise ValueError(
-            f"The run in {folder} is not whole"
-            + (f"; failed: {', '.join(failed)}" if failed else "")
-            + (f"; claims not reached: {', '.join(unmeasured)}" if unmeasured else "")
-            + f": run `python -m cvlab lectures --profile {run.profile}` to its end first"
+            f"Notebooks of the run in {folder} failed: {', '.join(failed)}. Run `python -m cvlab "
+            f"lectures --profile {run.profile}` to its end first"
         )
-    kept = recorded.content(file)
-    kept[run.profile] = {
+    profile = profiles.get(run.profile)
+    # The command line notes the base; another one than the profile's own is another run.
+    base = run.facts.get("Pretrained base", profile.base)
+    name = run.profile if base == profile.base else f"{run.profile}-{base}"
+    content = {
         "machine": run.facts,
+        "settings": asdict(profile),
         "seconds": {name: round(found.seconds, 1) for name, found in sorted(run.records.items())},
-        "claims": [claims.entry(run.findings[name]) for name in statements.CLAIMS],
+        "claims": [
+            findings.entry(run.findings[name]) for name in statements.CLAIMS if name in run.findings
+        ],
+        "images": findings.test_images(run.profile, folder / "records"),
     }
-    ordered = {name: kept[name] for name in profiles.PROFILES if name in kept}
-    file.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return run.profile
+    file = target / f"{name}.json"
+    file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return file

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook
 
-from cvlab.course import claims, statements
-from cvlab.course.statements import DIFFERS, HOLDS, UNMEASURED, Claim
+from cvlab.course import claims, findings, recorded, statements
+from cvlab.course.statements import DIFFERS, HOLDS, UNDECIDED, UNDETECTABLE, Claim
 from cvlab.evaluation import measure
 from cvlab.publish import execution
 
 
 @pytest.fixture(autouse=True)
 def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(claims.FOLDER_VARIABLE, str(tmp_path / "records"))
+    monkeypatch.setenv(findings.FOLDER_VARIABLE, str(tmp_path / "records"))
     return tmp_path / "records"
 
 
@@ -63,12 +63,12 @@ def test_every_claim_is_well_formed() -> None:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
         assert claim.profiles
         assert set(claim.profiles) <= set(statements.ALL)
-        assert claim.quick in (HOLDS, DIFFERS)
+        assert claim.quick in (HOLDS, DIFFERS, UNDETECTABLE)
         bounds = claim.bounds
         assert bounds is None or bounds[0] <= bounds[1]
         assert not claim.percent or (bounds is not None and 0 <= bounds[0] <= bounds[1] <= 1)
         # What is known not to hold says what does.
-        assert claim.today or claim.expected() != DIFFERS
+        assert claim.today or claim.quick != DIFFERS
 
 
 def test_facts_counts_and_accuracies_get_their_verdicts(three: None) -> None:
@@ -94,23 +94,74 @@ def test_an_interval_holds_where_it_meets_the_lectures_range(
     interval = measure.Interval(value, value - below, value + above)
     grid = np.linspace(0.7, 0.8, 1001)
     meets = any(interval.low - 1e-4 <= point <= interval.high + 1e-4 for point in grid)
-    verdict = claims._find(claim, "quick", interval).verdict
+    verdict = claims._find(claim, "quick", interval, {}).verdict
     if verdict == HOLDS:
         assert meets
     else:
         assert not any(figure in interval for figure in grid)
 
 
-def test_a_profile_that_cannot_decide_shows_the_figure_and_no_verdict(three: None) -> None:
-    checked = claims.check(
-        "99", "quick", {"fact": True, "count": np.int64(7), "accuracy": np.array([True, False])}
-    )
+def test_a_profile_that_cannot_decide_takes_the_verdict_of_the_recorded_run(
+    three: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`quick` sees drawings only: the run on photos decides, and both figures are shown."""
+    kept = {"id": "accuracy", "verdict": DIFFERS, "value": 0.9, "low": 0.88, "high": 0.92}
+    run = {"seconds": {}, "machine": {}, "claims": [kept]}
+    (tmp_path / "laptop.json").write_text(json.dumps(run))
+    defaults = (tmp_path,)
+    for reader in (recorded.load, recorded.on_photos, recorded.deciding):
+        monkeypatch.setattr(reader, "__defaults__", defaults)
+    hits = np.array([True, False])
+    checked = claims.check("99", "quick", {"fact": True, "count": np.int64(7), "accuracy": hits})
     accuracy = checked.findings[2]
-    assert accuracy.verdict == UNMEASURED
-    assert accuracy.measured().startswith("50.0 % (")
-    assert "with this profile's pictures and base" in accuracy.measured()
+    assert (accuracy.verdict, accuracy.decided_by) == (DIFFERS, "laptop")
+    assert claims.evidence(accuracy).startswith(
+        "90.0 % (88.0 to 92.0 %) on photos (run laptop); 50.0 % ("
+    )
     nothing = claims.check("99", "quick", {"fact": True, "count": 7, "accuracy": None})
-    assert (nothing.findings[2].verdict, nothing.findings[2].measured()) == (UNMEASURED, "–")
+    assert claims.evidence(nothing.findings[2]).endswith("(run laptop)")
+    (tmp_path / "laptop.json").unlink()
+    alone = claims.check("99", "quick", {"fact": True, "count": 7, "accuracy": None})
+    assert alone.findings[2].verdict == UNDECIDED
+
+
+def test_the_recorded_runs_decide_what_drawings_cannot() -> None:
+    for claim in statements.CLAIMS.values():
+        if "quick" not in claim.profiles:
+            assert recorded.deciding(claim.id), f"no recorded run decides {claim.id}"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.01, 0.05, HOLDS), (-0.05, -0.01, DIFFERS), (-0.01, 0.03, UNDETECTABLE)],
+)
+def test_the_interval_of_a_difference_gets_a_graded_verdict(
+    three: None, low: float, high: float, verdict: str
+) -> None:
+    """The statement expects a positive difference; an interval around zero decides nothing."""
+    gap = measure.Interval((low + high) / 2, low, high)
+    checked = claims.check("99", "laptop", {"fact": gap, "count": 7, "accuracy": np.ones(9, bool)})
+    assert checked.findings[0].verdict == verdict
+    assert checked.findings[0].measured() == gap.points()
+
+
+def test_histories_and_file_names_are_kept(three: None, records: Path) -> None:
+    history = {"loss": [0.69314718, 0.5], "val_loss": [0.7, 0.6]}
+    measured: dict[str, claims.Measured] = {"fact": True, "count": 7, "accuracy": np.ones(2, bool)}
+    names = ("cat/cat.1.jpg", "dog/dog.1.jpg")
+    claims.check("99", "laptop", measured, histories={"accuracy": history}, images=names)
+    kept = findings.load("laptop")["accuracy"]
+    assert kept.history == {"loss": [0.6931, 0.5], "val_loss": [0.7, 0.6]}
+    assert findings.test_images("laptop", records) == names
+    claims.check("05", "laptop", _anything("05"), images=names[::-1])
+    with pytest.raises(ValueError, match="different images"):
+        findings.test_images("laptop", records)
+
+
+def _anything(notebook: str) -> dict[str, claims.Measured]:
+    """Measurements that `check` accepts, whatever they say."""
+    claimed = statements.of_notebook(notebook)
+    return {c.id: True if c.bounds is None else c.bounds[0] for c in claimed}
 
 
 def test_false_says_that_what_a_figure_is_about_did_not_happen(three: None) -> None:
@@ -144,19 +195,19 @@ def test_an_unknown_profile_is_refused(three: None) -> None:
 
 
 def test_findings_are_found_again_by_profile(three: None, records: Path) -> None:
-    assert claims.load("quick") == {}
+    assert findings.load("quick") == {}
     checked = claims.check(
         "99", "quick", {"fact": False, "count": 7.0, "accuracy": measure.Interval(0.9, 0.8, 1.0)}
     )
-    assert claims.load("quick") == {finding.id: finding for finding in checked.findings}
-    assert claims.load("laptop") == {}
+    assert findings.load("quick") == {finding.id: finding for finding in checked.findings}
+    assert findings.load("laptop") == {}
     assert [file.name for file in records.iterdir()] == ["99.claims.json"]
 
 
 def test_without_a_run_findings_go_to_the_cache(
     three: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(claims.FOLDER_VARIABLE)
+    monkeypatch.delenv(findings.FOLDER_VARIABLE)
     monkeypatch.setenv("CVLAB_CACHE", str(tmp_path / "cache"))
     claims.check("99", "quick", {"fact": True, "count": 7, "accuracy": None})
     assert (tmp_path / "cache/records/quick/99.claims.json").exists()
@@ -167,7 +218,7 @@ def test_claims_that_are_no_longer_listed_are_left_out(
 ) -> None:
     claims.check("99", "quick", {"fact": True, "count": 7, "accuracy": None})
     monkeypatch.delitem(statements.CLAIMS, "count")
-    assert set(claims.load("quick")) == {"fact", "accuracy"}
+    assert set(findings.load("quick")) == {"fact", "accuracy"}
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"profile": "quick"}', '{"claims": [{"x": 1}]}'])
@@ -175,7 +226,7 @@ def test_a_damaged_file_is_named(records: Path, damage: str) -> None:
     records.mkdir()
     (records / "05.claims.json").write_text(damage)
     with pytest.raises(ValueError, match=r"05\.claims\.json .* run notebook 05 again"):
-        claims.load("quick")
+        findings.load("quick")
 
 
 def test_the_table_reads_as_text_and_as_html(three: None) -> None:

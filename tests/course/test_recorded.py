@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cvlab.course import claims, recorded, statements
-from cvlab.course.statements import UNMEASURED
+from cvlab import profiles
+from cvlab.course import claims, findings, recorded, statements
 from cvlab.publish import results
 from cvlab.publish.outcomes import Record
 
@@ -20,50 +20,57 @@ HITS = np.arange(50) % 3 > 0
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run of profile quick in which every notebook measured every claim."""
     folder = tmp_path / "build/quick"
-    monkeypatch.setenv(claims.FOLDER_VARIABLE, str(folder / "records"))
+    monkeypatch.setenv(findings.FOLDER_VARIABLE, str(folder / "records"))
     for number in range(15):
         notebook = f"{number:02}"
         found: dict[str, claims.Measured] = {}
         for claim in statements.of_notebook(notebook):
             if claim.id in statements.LADDER:
                 found[claim.id] = HITS
-            elif claim.expected() == UNMEASURED:
-                found[claim.id] = None
             else:
                 found[claim.id] = True if claim.bounds is None else claim.bounds[0]
-        claims.check(notebook, "quick", found)
+        claims.check(notebook, "quick", found, images=[f"{n}.jpg" for n in range(50)])
         Record(f"{notebook}_name", "quick", number + 0.25, "passed").save(folder)
     (folder / "records/machine.json").write_text(json.dumps({"Cores": "2"}))
     return folder
 
 
-def test_a_whole_run_comes_back(run: Path, tmp_path: Path) -> None:
-    file = tmp_path / "recorded.json"
-    assert results.record(run, file) == "quick"
-    found = recorded.load("quick", file)
+def test_a_run_comes_back(run: Path, tmp_path: Path) -> None:
+    assert results.record(run, tmp_path) == tmp_path / "quick.json"
+    found = recorded.load("quick", tmp_path)
     assert found.seconds["05_name"] == 5.2
     assert found.machine == {"Cores": "2"}
-    assert found.findings == claims.load("quick", run / "records")
+    assert found.findings == findings.load("quick", run / "records")
+    assert found.settings["baseline_epochs"] == profiles.get("quick").baseline_epochs
+    assert found.images == tuple(f"{n}.jpg" for n in range(50))
     right = found.findings["baseline-accuracy"].right
     assert right is not None
     assert np.array_equal(right, HITS)
-    assert recorded.load("laptop", file).seconds == {}
+    assert recorded.load("laptop", tmp_path).seconds == {}
 
 
-def test_another_profile_stays(run: Path, tmp_path: Path) -> None:
-    file = tmp_path / "recorded.json"
-    file.write_text(json.dumps({"laptop": {"seconds": {"a": 1}, "machine": {}, "claims": []}}))
-    results.record(run, file)
-    assert list(json.loads(file.read_text())) == ["quick", "laptop"]
-    assert recorded.load("laptop", file).seconds == {"a": 1}
+def test_a_run_with_another_base_is_another_run(run: Path, tmp_path: Path) -> None:
+    (run / "records/machine.json").write_text(json.dumps({"Pretrained base": "VGG16"}))
+    assert results.record(run, tmp_path).name == "quick-VGG16.json"
+    assert recorded.load("quick-VGG16", tmp_path).base == "VGG16"
 
 
-def test_a_run_with_gaps_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_run_may_be_recorded_in_pieces(run: Path, tmp_path: Path) -> None:
     (run / "records/07.claims.json").unlink()
+    results.record(run, tmp_path)
+    assert "dropout-accuracy" not in recorded.load("quick", tmp_path).findings
+
+
+def test_a_run_with_a_failure_is_refused(run: Path, tmp_path: Path) -> None:
     Record("08_name", "quick", 1.0, "failed", 3, "x").save(run)
-    with pytest.raises(ValueError, match="failed: 08_name; claims not reached: dropout-accuracy"):
-        results.record(run, tmp_path / "recorded.json")
-    assert not (tmp_path / "recorded.json").exists()
+    with pytest.raises(ValueError, match="failed: 08_name"):
+        results.record(run, tmp_path)
+    assert not (tmp_path / "quick.json").exists()
+
+
+def test_the_place_is_the_gpu_or_the_cores() -> None:
+    assert recorded.Recorded({}, {"Cores": "2"}, {}).place == "2 cores"
+    assert recorded.Recorded({}, {"Graphics card": "NVIDIA H100"}, {}).place == "NVIDIA H100"
 
 
 def test_an_unknown_profile_is_refused() -> None:

@@ -47,9 +47,9 @@ def test_a_claim_is_as_it_is_written(file: Path) -> None:
     assert lecture.questions == {1: statements.Question("Why?", "section 1", "Because.")}
     first, second = lecture.claims.values()
     assert (first.id, first.notebook, first.bounds) == ("first", "05", (0.7, 0.8))
-    assert first.expected() == statements.UNMEASURED
+    assert first.profiles == ("laptop", "lecture")
     assert (second.id, second.notebook, second.bounds) == ("second", "14", None)
-    assert second.expected() == statements.DIFFERS
+    assert second.quick == statements.DIFFERS
 
 
 @pytest.mark.parametrize(

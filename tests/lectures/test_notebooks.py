@@ -123,7 +123,7 @@ def test_every_claim_has_the_verdict_that_is_expected_of_it(path: Path) -> None:
     )
     listed = statements.of_notebook(number)
     assert listed
-    assert claims.verdict_lines({claim.id: claim.expected() for claim in listed}) in printed
+    assert claims.verdict_lines({claim.id: claims.expected(claim) for claim in listed}) in printed
 
 
 def test_every_exercise_is_solved(path: Path) -> None:

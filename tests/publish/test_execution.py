@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from papermill.exceptions import PapermillExecutionError
 
-from cvlab.course import claims
+from cvlab.course import findings
 from cvlab.publish import execution, tags
 from cvlab.publish.outcomes import Record
 from tests.small_project import write
@@ -17,7 +17,7 @@ from tests.small_project import write
 @pytest.fixture(autouse=True)
 def _this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    monkeypatch.setenv(claims.FOLDER_VARIABLE, "")  # `execute` sets it; put back afterwards
+    monkeypatch.setenv(findings.FOLDER_VARIABLE, "")  # `execute` sets it; put back afterwards
 
 
 def printed(path: Path) -> str:
@@ -128,6 +128,27 @@ def test_refresh_writes_outputs_back_clean(tmp_path: Path) -> None:
     assert notebook.metadata == execution.CLEAN_METADATA
     assert len(notebook.cells) == 3  # nothing injected
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_recorded_run_gives_the_committed_notebook_its_outputs(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_a.ipynb", "PROFILE * 2")
+    ids = [cell.id for cell in nbformat.read(path, as_version=4).cells]
+    execution.execute(path, tmp_path / "out/01_a.ipynb", "quick")
+    execution.adopt(tmp_path / "out/01_a.ipynb", path)
+    *_, cell = nbformat.read(path, as_version=4).cells
+    assert cell.outputs[0].data["text/plain"] == "'quickquick'"
+    assert (cell.execution_count, cell.outputs[0].execution_count) == (2, 2)
+    assert [cell.id for cell in nbformat.read(path, as_version=4).cells] == ids
+
+
+def test_outputs_of_another_notebook_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_a.ipynb", "print(1)")
+    execution.execute(path, tmp_path / "out/01_a.ipynb", "quick")
+    write(path, "print(2)")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"01_a.ipynb was changed after .* was made from it"):
+        execution.adopt(tmp_path / "out/01_a.ipynb", path)
+    assert path.read_bytes() == before
 
 
 def test_refresh_leaves_a_failing_notebook_as_it_was(tmp_path: Path) -> None:

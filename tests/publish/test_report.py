@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cvlab.course import claims, machine, statements
-from cvlab.course.statements import UNMEASURED
+from cvlab.course import claims, findings, machine, recorded, statements
 from cvlab.publish import command, execution, report, results
 from cvlab.publish.outcomes import Record
 
@@ -52,7 +51,7 @@ def sources(tmp_path: Path) -> list[Path]:
 
 def make_run(folder: Path, profile: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run in which 00 passed, 05 failed after its claims, and 09 was not reached."""
-    monkeypatch.setenv(claims.FOLDER_VARIABLE, str(folder / "records"))
+    monkeypatch.setenv(findings.FOLDER_VARIABLE, str(folder / "records"))
     write(folder / "00_start.ipynb", "00 · Start <here>")
     write(folder / "05_baseline.failed.ipynb", "05 · Baseline")
     Record("00_start", profile, 1.5, "passed", finished="2026-01-31 17:05").save(folder)
@@ -92,8 +91,11 @@ def test_the_report_names_every_claim_and_every_notebook(quick: Path, sources: l
         for name, claim in statements.CLAIMS.items()
     }
     assert by_claim["small-cnn-parameters"] == ["3,453,121", "✓ holds", "05"]
-    assert by_claim["baseline-accuracy"][0].startswith("80.0 % (71.1 to 86.7 %)")
-    assert by_claim["baseline-accuracy"][1] == f"– {UNMEASURED}"
+    run, photos = recorded.deciding("baseline-accuracy") or pytest.fail("no run decides")
+    assert by_claim["baseline-accuracy"][0] == (
+        f"{photos.measured()} on photos (run {run}); 80.0 % (71.1 to 86.7 %) here"
+    )
+    assert by_claim["baseline-accuracy"][1].endswith(photos.verdict)
     assert by_claim["extraction-accuracy"] == ["–", "– not run", "09"]
 
     notebooks = rows(page, "Executed notebooks")
@@ -110,8 +112,9 @@ def test_the_ladder_has_words_and_says_what_is_missing(quick: Path, sources: lis
     page = report.build(quick, sources).read_text(encoding="utf-8")
     alt = re.findall(r'<img alt="([^"]+)"', page)
     assert len(alt) == 1
-    assert "from scratch: 80.0 % (71.1 to 86.7 %)" in alt[0]
-    assert "drawn images" in alt[0]
+    assert "quick: drawings: 80.0%" in alt[0]
+    assert "laptop, recorded: photos: " in alt[0]
+    assert "the lecture&#39;s figures: 70.0%" in alt[0]
     assert "Not measured: + augmentation, + dropout, feature extraction" in page
 
 
@@ -182,13 +185,12 @@ def test_two_runs_are_laid_side_by_side(
     accuracy = next(
         cells for heading, cells in told.items() if heading.startswith("Trained without")
     )
-    assert accuracy[0].endswith(UNMEASURED)
-    assert accuracy[1:] == ["80.0 % (71.1 to 86.7 %) ✓ holds", "differ"]
+    assert "on photos (run" in accuracy[0]
+    assert accuracy[1] == "80.0 % (71.1 to 86.7 %) ✓ holds"
     parameters = next(cells for heading, cells in told.items() if heading.startswith("3,453,121"))
     assert parameters[2] == "same"
     assert rows(page, "Seconds")["05_baseline"] == ["200.0 s", "200.0 s", "1.00"]
-    assert "from scratch, quick" in page
-    assert "from scratch, laptop" in page
+    assert "quick: drawings: 80.0%; laptop: photos: 80.0%" in page
 
 
 def test_two_runs_of_one_profile_in_any_folders(

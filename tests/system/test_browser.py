@@ -22,7 +22,7 @@ import nbformat
 import pytest
 
 from cvlab.course import statements
-from cvlab.course.claims import Finding
+from cvlab.course.findings import Finding
 from cvlab.course.statements import HOLDS
 from cvlab.publish import pages, report, results
 from cvlab.publish.outcomes import Record

@@ -1,0 +1,100 @@
+"""Figures of recorded runs: training curves on photos, and the ladder."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from cvlab.evaluation.measure import Interval
+from cvlab.plots.style import BLUE, CYCLE, INK, MUTED, ORANGE, Figure, figure, style
+
+
+@style()
+def recorded_curves(
+    runs: Mapping[str, tuple[Mapping[str, Sequence[float]], Interval]], *, lecture: float
+) -> Figure:
+    """Plot accuracy against the epoch for recorded runs on photos, one panel each.
+
+    Args:
+        runs: By label `History.history` of the training (or nothing, if that was not kept) and the
+            test accuracy, as `cvlab.course.recorded.curves` returns them.
+        lecture: The lecture's figure, as a share.
+
+    Raises:
+        ValueError: If there is no run.
+    """
+    if not runs:
+        raise ValueError("There is no recorded run to draw: pass recorded.curves(claim)")
+    alt = "; ".join(f"{label}: test {test.percent()}" for label, (_, test) in runs.items())
+    fig, axes = figure(1, len(runs), height=2.6, alt=f"Recorded on photos. {alt}")
+    for ax, (label, (history, test)) in zip(axes[0], runs.items(), strict=True):
+        epochs = np.arange(1, len(history.get("accuracy", ())) + 1)
+        if epochs.size:
+            ax.plot(epochs, history["accuracy"], ls="--", color=ORANGE, label="training")
+            ax.plot(epochs, history["val_accuracy"], color=BLUE, label="validation")
+        ax.axhspan(test.low, test.high, color=MUTED, alpha=0.25, lw=0, label="test, 95 % interval")
+        ax.axhline(lecture, color=INK, ls=":", label="lecture")
+        ax.set(title=f"{label}\ntest {test.percent()}", xlabel="epoch", ylabel="accuracy")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return fig
+
+
+@style()
+def ladder(
+    rungs: Sequence[str],
+    climbs: Mapping[str, Sequence[Interval]],
+    p_values: Mapping[str, Sequence[float]],
+) -> Figure:
+    """Plot a ladder of accuracies as stairs, one panel per series, gain and p on each step.
+
+    Args:
+        rungs: Names of the rungs, from the bottom up.
+        climbs: By label the accuracy of each rung. An interval without width is drawn without one.
+        p_values: By label the p-value of each step, one fewer than rungs; labels may be missing.
+    """
+    told = {
+        label: ", ".join(f"{interval.value:.1%}" for interval in heights)
+        for label, heights in climbs.items()
+    }
+    alt = "; ".join(f"{label}: {heights}" for label, heights in told.items())
+    rows = -(-len(climbs) // 2)
+    fig, axes = figure(rows, 2, width=10, height=2.9 * rows, alt=f"The ladder. {alt}")
+    names = [fill(rung.replace("+ ", "+\N{NO-BREAK SPACE}"), 12) for rung in rungs]
+    lowest = min(interval.low for heights in climbs.values() for interval in heights)
+    for ax, (label, heights), color in zip(axes.flat, climbs.items(), CYCLE, strict=False):
+        _stairs(ax, heights, p_values.get(label), color)
+        ax.set_title(label)
+        ax.set_xticks(range(len(rungs)), names, fontsize=8)
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        ax.set_ylim(lowest - 0.04, 1.06)  # room for the text on the highest step
+    for ax in axes.flat[len(climbs) :]:
+        ax.set_axis_off()
+    for ax in axes[:, 0]:
+        ax.set_ylabel("accuracy")
+    return fig
+
+
+def _stairs(
+    ax: Axes, heights: Sequence[Interval], p_values: Sequence[float] | None, color: str
+) -> None:
+    middle = np.array([interval.value for interval in heights])
+    reach = [
+        [interval.value - interval.low for interval in heights],
+        [interval.high - interval.value for interval in heights],
+    ]
+    edges = np.arange(len(heights) + 1) - 0.5
+    ax.stairs(middle, edges, baseline=None, color=color, lw=2)
+    ax.errorbar(range(len(heights)), middle, yerr=reach, fmt="o", color=color, capsize=3)
+    for step, gain in enumerate(np.diff(middle)):
+        text = f"{100 * gain:+.1f}".replace("-", "−")
+        if p_values is not None:
+            p = p_values[step]
+            text += "\np < 0.001" if p < 0.001 else f"\np = {p:.2g}"
+        top = max(heights[step].high, heights[step + 1].high)
+        ax.annotate(
+            text, (step + 0.5, top), (0, 3), textcoords="offset points", ha="center", fontsize=7.5
+        )
