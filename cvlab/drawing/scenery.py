@@ -33,11 +33,11 @@ def background(a: Attributes, dice: Dice, canvas: Canvas) -> None:
         kind = dice.pick(_ABOUT[a.background >= len(ROOMS)])
         height = dice.uniform(-0.5, edge) if kind == "frame" else dice.uniform(edge, 0.5)
         center = dice.uniform(-0.55, 0.55), height
-        _thing(dice, canvas, page, kind, center, dice.uniform(0.06, 0.16), blur)
+        _thing(dice, canvas, page, kind, center, r=dice.uniform(0.06, 0.16), soft=blur)
 
 
 def _thing(
-    dice: Dice, canvas: Canvas, page: Frame, kind: str, center: Point, r: float, soft: float = 1.0
+    dice: Dice, canvas: Canvas, page: Frame, kind: str, center: Point, *, r: float, soft: float = 1
 ) -> None:
     """Paint one thing of radius `r`, with an edge of `soft` pixels."""
     u, v = center
@@ -66,11 +66,11 @@ def _thing(
             board_u = u + k * r * 1.5
             canvas.stroke(page, (board_u, v), (board_u, 1.5), (r * 0.4, r * 0.4), board, volume=0.2)
     else:
-        _leaves(dice, canvas, page, kind, center, r, soft)
+        _leaves(dice, canvas, page, kind, center, r=r, soft=soft)
 
 
 def _leaves(
-    dice: Dice, canvas: Canvas, page: Frame, kind: str, root: Point, r: float, soft: float
+    dice: Dice, canvas: Canvas, page: Frame, kind: str, root: Point, *, r: float, soft: float
 ) -> None:
     """Paint a plant, a flower or a tuft of grass that grows up from `root`."""
     count, thick = {"plant": (7, 0.26), "flower": (3, 0.08), "grass": (12, 0.07)}[kind]
@@ -99,7 +99,7 @@ def occlude(a: Attributes, dice: Dice, canvas: Canvas) -> None:
         elif kind in {"grass", "flower", "plant"}:  # from the lower edge to chin or nose
             low = 1.05 - a.y
             r = max(low - a.head_size * dice.uniform(-0.1, 0.9), 0.1) / 2.2
-        _thing(dice, canvas, page, kind, (a.head_size * dice.bell(0, 1.6), low), r)
+        _thing(dice, canvas, page, kind, (a.head_size * dice.bell(0, 1.6), low), r=r)
 
 
 def photograph(a: Attributes, dice: Dice, canvas: Canvas) -> NDArray[np.uint8]:

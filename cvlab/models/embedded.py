@@ -95,9 +95,7 @@ def classifier(image_size: int = 64) -> keras.Model:
     return keras.Model(base.inputs[0], head(base.output), name="toy_classifier")
 
 
-def decode_predictions(
-    probabilities: NDArray[Any], top: int = 5
-) -> list[list[tuple[str, float]]]:
+def decode_predictions(probabilities: NDArray[Any], top: int = 5) -> list[list[tuple[str, float]]]:
     """Name the most probable species, as `keras.applications` does for ImageNet's classes.
 
     Args:
