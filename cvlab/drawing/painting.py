@@ -286,7 +286,7 @@ def _mouth(s: Scene, center: Point, wide: float) -> None:
     canvas, frame, (u, v) = s.canvas, s.frame, center
     ink = (44, 26, 26)
     if s.a.mouth == "tongue":
-        tongue = mix(RED, (120, 60, 84), s.a.tongue_shade)
+        tongue = mix(RED, (136, 76, 68), s.a.tongue_shade)
         canvas.ellipse(frame, (u, v + 0.16), (wide * 0.55, 0.2), (70, 22, 28))
         canvas.ellipse(frame, (u, v + 0.34), (wide * 0.4, 0.28), tongue, volume=0.25)
         groove = mix(tongue, BLACK, 0.4)
