@@ -24,6 +24,7 @@ _EXPERIMENTS: Final = {
     "pretrain": ("pretrain", "train the embedded base again on drawn animals (15 minutes)"),
     "ladder": ("ladder", "measure the whole ladder over several seeds (hours)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
+    "photo-features": ("photo_features", "make the shipped features of real photos again"),
 }
 # What Python runs for a notebook.
 _EXECUTE: Final = ("-m", "cvlab", "execute")
