@@ -1,9 +1,9 @@
 """Toy pets: small drawn images of cats, dogs and a zoo of other animals.
 
 They stand in for the lecture's photos where there is no network. They are drawn, not photographed,
-but they look like snapshots, upright, in a room or a garden, and are hard in the way photos are: the
-animal is near or far, off center, cropped, partly hidden behind grass, flowers, a fence or a cushion,
-lit from anywhere, its head tilted, and its coat says nothing about its species.
+but they look like snapshots, upright, in a room or a garden, and are hard in the way photos are:
+the animal is near or far, off center, cropped, partly hidden behind grass, flowers, a fence or a
+cushion, lit from anywhere, its head tilted, and its coat says nothing about its species.
 
 Every drawing is a pure function of `(species, number, seed, size)`, the same bytes on every machine
 (see `cvlab.drawing.canvas`).
