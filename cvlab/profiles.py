@@ -176,7 +176,7 @@ PROFILES: dict[str, Profile] = {
             tuning_learning_rate=3e-4,
             tuning_schedule=True,
         ),
-        Profile(name="lecture"),
+        Profile(name="lecture", mixed_precision=True, curve_images=(500, 2000)),
     )
 }
 
