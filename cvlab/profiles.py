@@ -125,9 +125,9 @@ PROFILES: dict[str, Profile] = {
             # At 64 pixels the network has a seventh of the weights; a higher learning rate shows in
             # a few epochs what takes thirty in the lecture.
             learning_rate=1e-3,
-            baseline_epochs=12,
+            baseline_epochs=18,
             warm_start=True,
-            augmented_epochs=5,
+            augmented_epochs=8,
             dropout_epochs=8,
             curve_images=(100, 2000),
             lenet_epochs=10,
@@ -176,7 +176,7 @@ PROFILES: dict[str, Profile] = {
             tuning_learning_rate=3e-4,
             tuning_schedule=True,
         ),
-        Profile(name="lecture"),
+        Profile(name="lecture", mixed_precision=True, curve_images=(500, 2000)),
     )
 }
 

@@ -20,6 +20,7 @@ os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
 
 # Read before any test changes the environment.
 _PHOTOS, _WEIGHTS = os.environ.get("CVLAB_PHOTOS"), os.environ.get("CVLAB_WEIGHTS")
+_VGG16_WEIGHTS = os.environ.get("CVLAB_VGG16_WEIGHTS")
 
 
 def pytest_collection_finish() -> None:
@@ -77,6 +78,14 @@ def real_weights() -> Path:
     if not _WEIGHTS:
         pytest.skip("CVLAB_WEIGHTS (make test WEIGHTS=...) names no MobileNet-0.75 weights")
     return Path(_WEIGHTS)
+
+
+@pytest.fixture(scope="session")
+def vgg16_weights() -> Path:
+    """ImageNet weights of VGG16, without the top."""
+    if not _VGG16_WEIGHTS:
+        pytest.skip("CVLAB_VGG16_WEIGHTS names no file of VGG16's weights without the top")
+    return Path(_VGG16_WEIGHTS)
 
 
 @pytest.fixture

@@ -154,6 +154,11 @@ class Edge(TypedDict, total=False):
     opacity: float
 
 
+def _rim(frame: Frame, edge: Edge) -> float:
+    """How far an edge reaches beyond the outline, in units of the frame."""
+    return edge.get("fluff", 0.0) + edge.get("soft", 1.0) / frame.unit
+
+
 class Canvas:
     """An image being painted with shapes whose edges cover pixels in part, as a lens would.
 
@@ -207,8 +212,7 @@ class Canvas:
         **edge: Unpack[Edge],
     ) -> None:
         """Paint an ellipse turned by `degrees`; `volume` rounds it under the light."""
-        fluff = edge.get("fluff", 0.0)
-        window = frame.window(center, max(radii) + fluff + edge.get("soft", 1.0) / frame.unit)
+        window = frame.window(center, max(radii) + _rim(frame, edge))
         a = frame.u[window] - np.float32(center[0])
         b = frame.v[window] - np.float32(center[1])
         if degrees:
@@ -236,7 +240,7 @@ class Canvas:
         """Paint a round stroke; `widths` are its radii at the start and at the end."""
         du, dv = end[0] - start[0], end[1] - start[1]
         square = du * du + dv * dv or 1e-12
-        reach = math.sqrt(square) / 2 + max(widths) + edge.get("fluff", 0.0)
+        reach = math.sqrt(square) / 2 + max(widths) + _rim(frame, edge)
         window = frame.window(mix(start, end, 0.5), reach)
         a = frame.u[window] - np.float32(start[0])
         b = frame.v[window] - np.float32(start[1])
@@ -266,7 +270,7 @@ class Canvas:
         middle = u / len(corners), v / len(corners)
         spokes = [(u - middle[0], v - middle[1]) for u, v in corners]
         reach = max(math.sqrt(u * u + v * v) for u, v in spokes) or 1e-6
-        window = frame.window(middle, reach + bulge + edge.get("fluff", 0.0))
+        window = frame.window(middle, reach + bulge + _rim(frame, edge))
         a = frame.u[window] - np.float32(middle[0])
         b = frame.v[window] - np.float32(middle[1])
         distance = np.full(a.shape, -1e6, np.float32)

@@ -30,10 +30,11 @@ class Scene:
 def woven_coat(a: Attributes, dice: Dice, frame: Frame, main: Color, marks: Color) -> Field:
     """Weave the coat, fixed to the animal, as a field of colors (3, size, size)."""
     base = np.array(main, np.float32)[:, None, None]
-    mark = np.array(marks, np.float32)[:, None, None]
+    tabby = a.pattern == "tabby"  # stripes of a darker shade of the same color
+    mark = np.array(mix(main, BLACK, 0.6) if tabby else marks, np.float32)[:, None, None]
     clouds = dice.clouds(frame.size, 6)
     strength: Field
-    if a.pattern == "tabby":
+    if tabby:
         phase = frame.v * np.float32(dice.uniform(1.6, 3.0)) + clouds * np.float32(1.1)
         phase = phase + np.abs(frame.u) * np.float32(dice.uniform(-0.9, 0.9))
         wave = np.abs(phase - np.floor(phase) - np.float32(0.5)) * 2
@@ -45,7 +46,7 @@ def woven_coat(a: Attributes, dice: Dice, frame: Frame, main: Color, marks: Colo
         strength = np.clip((dice.clouds(frame.size, 4) - np.float32(0.5)) * 14, 0, 1)
     else:
         strength = (clouds - np.float32(0.5)) * np.float32(0.12)
-    grain = (dice.field(frame.size, frame.size) - np.float32(0.5)) * np.float32(22)
+    grain = (dice.field(frame.size, frame.size) - np.float32(0.5)) * np.float32(14)
     return cast(Field, base + (mark - base) * strength + grain)
 
 
@@ -285,7 +286,7 @@ def _mouth(s: Scene, center: Point, wide: float) -> None:
     canvas, frame, (u, v) = s.canvas, s.frame, center
     ink = (44, 26, 26)
     if s.a.mouth == "tongue":
-        tongue = mix(RED, (120, 60, 84), s.a.tongue_shade)
+        tongue = mix(RED, (136, 76, 68), s.a.tongue_shade)
         canvas.ellipse(frame, (u, v + 0.16), (wide * 0.55, 0.2), (70, 22, 28))
         canvas.ellipse(frame, (u, v + 0.34), (wide * 0.4, 0.28), tongue, volume=0.25)
         groove = mix(tongue, BLACK, 0.4)

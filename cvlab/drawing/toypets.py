@@ -1,9 +1,9 @@
 """Toy pets: small drawn images of cats, dogs and a zoo of other animals.
 
 They stand in for the lecture's photos where there is no network. They are drawn, not photographed,
-but they are made to be hard in the way photos are: the animal is moved, scaled, tilted, cropped,
-partly hidden, lit from anywhere, and its coat says nothing about its species. The things that lie
-about have the colors and the outlines of parts.
+but they look like snapshots, upright, in a room or a garden, and are hard in the way photos are:
+the animal is near or far, off center, cropped, partly hidden behind grass, flowers, a fence or a
+cushion, lit from anywhere, its head tilted, and its coat says nothing about its species.
 
 Every drawing is a pure function of `(species, number, seed, size)`, the same bytes on every machine
 (see `cvlab.drawing.canvas`).
@@ -29,7 +29,7 @@ from cvlab.drawing.scenery import background, occlude, photograph
 
 __all__ = ["CLASSES", "SMALLEST", "VERSION", "ZOO", "draw", "draw_many", "write_images"]
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised whenever the same arguments give other bytes than before; the base's record names it."""
 SMALLEST: Final = 16
 """Height and width in pixels below which nothing can be drawn."""
@@ -64,8 +64,8 @@ def draw(species: str, number: int, *, size: int = 64, seed: int = 0) -> NDArray
     canvas = Canvas(size, light, dice.clouds(size, min(size // 2, 32)) * 2 - 1)
     background(a, dice, canvas)
     body = Frame(size, (a.x, a.y), a.head_size, a.rotation)
-    main = dice.jitter(COATS[a.coat], 16)
-    marks = dice.jitter(COATS[a.marks], 16)
+    main = dice.jitter(COATS[a.coat], 6)
+    marks = dice.jitter(COATS[a.marks], 6)
     scene = Scene(
         a=a,
         mark=ZOO_PARTS[species][1] if species in ZOO_PARTS else "",

@@ -4,8 +4,8 @@ The base learns to classify the species of a drawn animal and the kind of each o
 images without any cat or dog. The many kinds of parts have the role of ImageNet's thousand classes
 for VGG16: with them the base learns detectors of ears, eyes and muzzles. The parts are classified
 from block 4 and the species from block 5, so early layers transfer to other animals, and the last
-block is specific to the zoo. The package contains the base without its classifiers, and a record of
-how it was trained.
+block is specific to the zoo. The package contains the base, the classifier of the species, and a
+record of how they were trained.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from cvlab.course import machine
 from cvlab.drawing import animals, toypets
 from cvlab.evaluation import measure
-from cvlab.models import toy_base
+from cvlab.models import embedded, toy_base
 from cvlab.models.embedded import TOY_WEIGHTS
 from cvlab.training import Augment, augment_all
 
@@ -98,10 +99,30 @@ def kinds() -> dict[str, list[str]]:
     return {"species": list(toypets.ZOO), **{part: animals.zoo_kinds(part) for part in PARTS}}
 
 
+def with_classifiers(base: keras.Model) -> keras.Model:
+    """Put new classifiers of the parts on block 4 of a base and one of the species on block 5.
+
+    Returns:
+        A model from images, each flipped at random in training, to the logits by task, float32.
+    """
+    flipped = layers.RandomFlip("horizontal")(base.inputs[0])
+    both = keras.Model(base.inputs[0], [base.get_layer("block4_pool").output, base.output])
+    for_parts, for_species = (
+        layers.GlobalAveragePooling2D(dtype="float32")(maps) for maps in both(flipped)
+    )
+    tasks = {
+        name: layers.Dense(len(names), dtype="float32", name=name)(
+            for_species if name == "species" else for_parts
+        )
+        for name, names in kinds().items()
+    }
+    return keras.Model(base.inputs[0], tasks)
+
+
 def train(
     base: keras.Model, images: Images, labels: Labels, recipe: Recipe, *, epochs: int, rate: float
 ) -> keras.Model:
-    """Train a base with classifiers of the parts (on block 4) and of the species (on block 5).
+    """Train a base with new classifiers.
 
     Args:
         base: Changed in place.
@@ -114,14 +135,7 @@ def train(
     Returns:
         The base with its classifiers: logits by task.
     """
-    flipped = layers.RandomFlip("horizontal")(base.inputs[0])
-    both = keras.Model(base.inputs[0], [base.get_layer("block4_pool").output, base.output])
-    for_parts, for_species = (layers.GlobalAveragePooling2D()(maps) for maps in both(flipped))
-    tasks = {
-        name: layers.Dense(len(names), name=name)(for_species if name == "species" else for_parts)
-        for name, names in kinds().items()
-    }
-    model = keras.Model(base.inputs[0], tasks)
+    model, tasks = with_classifiers(base), kinds()
     steps = epochs * -(-len(images) // recipe.batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(
         rate / 20, steps - steps // 20, warmup_target=rate, warmup_steps=steps // 20
@@ -136,17 +150,20 @@ def train(
     return model
 
 
-def pretrain(recipe: Recipe) -> tuple[keras.Model, dict[str, Any]]:
-    """Train the base on the drawn zoo.
+def pretrain(recipe: Recipe) -> tuple[keras.Model, keras.Model, dict[str, Any]]:
+    """Train the base on the drawn zoo, in bfloat16 where the processor supports it.
 
     Returns:
-        The base, without classifiers, and the record of its training: recipe, counts, parameters,
-        accuracy on the held-out images with its 95 % interval, seconds, versions.
+        The base and the head that classifies the species, both in float32, and the record of their
+        training: recipe, counts, parameters, accuracy on the held-out images with its 95 %
+        interval, seconds, versions.
     """
     start = time.perf_counter()
     keras.utils.set_random_seed(recipe.seed)
     size, seed = recipe.image_size, recipe.seed
     images, labels = zoo_images(range(recipe.per_species), size=size, seed=seed)
+    policy = machine.dtype_policy(fast=True)
+    keras.config.set_dtype_policy(policy)
     base = toy_base(size, weights=None)
     train(base, images, labels, recipe, epochs=recipe.epochs, rate=recipe.learning_rate)
     augment = Augment(
@@ -155,8 +172,14 @@ def pretrain(recipe: Recipe) -> tuple[keras.Model, dict[str, Any]]:
     images = np.concatenate([images, augment_all(images, augment)])
     labels = {name: np.tile(values, 2) for name, values in labels.items()}
     epochs, rate = recipe.augmented_epochs, recipe.augmented_rate
-    model = train(base, images, labels, recipe, epochs=epochs, rate=rate)
-    return base, _record(model, base, recipe, time.perf_counter() - start)
+    trained = train(base, images, labels, recipe, epochs=epochs, rate=rate)
+    keras.config.set_dtype_policy("float32")
+    base = toy_base(size, weights=None)
+    model, head = with_classifiers(base), embedded.species_head()
+    model.set_weights(trained.get_weights())
+    head.set_weights(model.get_layer("species").get_weights())
+    record = _record(model, base, recipe, time.perf_counter() - start)
+    return base, head, {**record, "trained_in": policy}
 
 
 def _record(
@@ -186,9 +209,9 @@ def _record(
     }
 
 
-def record_path(weights: Path) -> Path:
-    """Return the path of the record beside a file of weights, whose name ends in `.weights.h5`."""
-    return weights.with_name(weights.name.removesuffix(".weights.h5") + ".json")
+def beside(weights: Path) -> tuple[Path, Path]:
+    """Return the paths of the head's weights and of the record, in the folder of the base's."""
+    return weights.with_name(embedded.TOY_HEAD.name), weights.with_name(embedded.TOY_RECORD.name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -200,11 +223,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=TOY_WEIGHTS)
     options = vars(parser.parse_args(arguments))
     path = options.pop("out")
-    base, record = pretrain(Recipe(**options))
+    base, head, record = pretrain(Recipe(**options))
     path.parent.mkdir(parents=True, exist_ok=True)
+    head_path, record_path = beside(path)
     base.save_weights(path)
+    head.save_weights(head_path)
     record["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    record_path(path).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    record["head_sha256"] = hashlib.sha256(head_path.read_bytes()).hexdigest()
+    record_path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     found = measure.Interval(**record["held_out_accuracy"])
     print(
         f"accuracy of the species on {record['held_out_pictures']:,} held-out images: "

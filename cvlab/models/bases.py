@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import keras
+import numpy as np
 from keras import layers
 
 from cvlab.models.embedded import TOY_WEIGHTS, toy_base
@@ -139,6 +142,29 @@ def base_for(profile: Profile, image_size: int | None = None) -> keras.Model:
     return load_base(profile.chosen_base, size, weights)
 
 
+def imagenet_classifier(name: str, image_size: int = 224) -> tuple[keras.Model, tuple[str, ...]]:
+    """Build a family of `keras.applications` with its top: the classifier of ImageNet's classes.
+
+    Args:
+        name: See `load_base`; any but "toy".
+        image_size: Height and width of the images in pixels; the top of VGG16 and VGG19 takes 224
+            only.
+
+    Returns:
+        A model from images (n, image_size, image_size, 3), uint8 or float in 0..255, to
+        probabilities (n, 1000); and the names of the classes in the order of its outputs.
+
+    Raises:
+        ValueError: If the name or an option is unknown, or "toy": see `embedded.classifier`.
+        FileNotFoundError: If Keras has no weights with the top, or no file of the names, and cannot
+            download them.
+    """
+    model = _from_applications(name, image_size, pretrained=True, top=True)
+    with _explained("Keras found no names of ImageNet's classes and could not download them"):
+        decoded = keras.applications.imagenet_utils.decode_predictions(np.eye(1000), top=1)
+    return model, tuple(best[0][1] for best in decoded)
+
+
 def parse_base(name: str) -> tuple[str, dict[str, float]]:
     """Parse the name of a base as written in a profile or in `CVLAB_BASE`.
 
@@ -166,13 +192,14 @@ def parse_base(name: str) -> tuple[str, dict[str, float]]:
         ) from None
 
 
-def weights_file(name: str, image_size: int = 224) -> Path:
-    """Return the file in which Keras looks for a family's ImageNet weights, without the top.
+def weights_file(name: str, image_size: int = 224, *, top: bool = False) -> Path:
+    """Return the file in which Keras looks for a family's ImageNet weights.
 
     Args:
         name: See `load_base`; any but "toy".
         image_size: Height and width of the images in pixels; MobileNet has one file each for 128,
             160, 192 and 224, and uses that of 224 for all other sizes.
+        top: Whether the weights are those with the classifier on top.
 
     Returns:
         A path in the folder of Keras, `~/.keras/models` or the one that `KERAS_HOME` names. The
@@ -190,21 +217,45 @@ def weights_file(name: str, image_size: int = 224) -> Path:
     width = "1_0" if alpha == "1.00" else f"{alpha[2]}_{alpha[3]}"
     size = image_size if image_size in {128, 160, 192, 224} else 224
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home) / "models" / _FAMILIES[family].file.format(width=width, size=size)
+    file = _FAMILIES[family].file.format(width=width, size=size)
+    return Path(home) / "models" / (re.sub("_no_?top", "", file) if top else file)
 
 
-def _from_applications(name: str, image_size: int, *, pretrained: bool) -> keras.Model:
+@contextmanager
+def _explained(message: str) -> Iterator[None]:
+    """Raise a FileNotFoundError with this message, and Keras' own in it, if a download fails."""
+    try:
+        yield
+    except Exception as error:
+        # Keras raises a bare Exception where a download fails.
+        if not isinstance(error, OSError) and "URL fetch failure" not in str(error):
+            raise
+        raise FileNotFoundError(f"{message} (Keras reports: {error})") from error
+
+
+def _from_applications(
+    name: str, image_size: int, *, pretrained: bool, top: bool = False
+) -> keras.Model:
     """Build a family of `keras.applications` with its preprocessing as the first layer."""
     family, options = parse_base(name)
     images = keras.Input((image_size, image_size, 3), name="pictures")
     scaled = Preprocessing(_FAMILIES[family].mode, name="preprocessing")(images)
     own = {"include_preprocessing": False} if family.startswith("EfficientNetV2") else {}
+    file = weights_file(name, image_size, top=top)
+    call = f"cvlab.models.{'imagenet_classifier' if top else 'load_base'}('{name}', {image_size})"
+    message = (
+        f"Keras found no usable ImageNet weights of {name} on this machine and could not download "
+        f"them. On a machine with network access, call `{call}`, which puts {file.name} into "
+        f"~/.keras/models. Copy that file to {file}"
+    )
+    if not top:
+        message += ", or pass its path with `make ... WEIGHTS=path` (CVLAB_WEIGHTS)"
     try:
-        with warnings.catch_warnings():
+        with _explained(message), warnings.catch_warnings():
             # MobileNet's weights for 224 pixels work at other sizes just as well.
             warnings.filterwarnings("ignore", message=".*Weights for input shape")
             network = getattr(keras.applications, family)(
-                include_top=False,
+                include_top=top,
                 weights="imagenet" if pretrained else None,
                 input_tensor=scaled,
                 input_shape=(image_size, image_size, 3),
@@ -213,18 +264,6 @@ def _from_applications(name: str, image_size: int, *, pretrained: bool) -> keras
             )
     except TypeError as error:
         raise ValueError(f"{name}: {family} does not take these options ({error})") from error
-    except Exception as error:
-        # Keras raises a bare Exception where a download fails.
-        if not isinstance(error, OSError) and "URL fetch failure" not in str(error):
-            raise
-        file = weights_file(name, image_size)
-        raise FileNotFoundError(
-            f"Keras found no usable ImageNet weights of {name} on this machine and could not "
-            f"download them ({error}). On a machine with network access, call "
-            f"`cvlab.models.load_base('{name}', {image_size})`, which puts {file.name} into "
-            f"~/.keras/models. Copy that file to {file}, or pass its path with "
-            "`make ... WEIGHTS=path` (CVLAB_WEIGHTS)"
-        ) from error
     # The model that Keras built expects a list of inputs and warns when it gets an array.
     return keras.Model(images, network.output, name=family.lower())
 

@@ -1,14 +1,25 @@
-"""The embedded base: a small VGG-style convolutional base whose weights come with the package."""
+"""The embedded base: a small VGG-style convolutional base whose weights come with the package.
+
+So does the classifier that it was pretrained with: 18 drawn species, no cat or dog among them.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import keras
+import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 TOY_WEIGHTS: Final = Path(__file__).parent / "weights" / "toy_base.weights.h5"
+TOY_RECORD: Final = TOY_WEIGHTS.with_name("toy_base.json")
+"""How the base was trained, by `python -m cvlab pretrain`."""
+TOY_HEAD: Final = TOY_WEIGHTS.with_name("toy_head.weights.h5")
+SPECIES: Final[tuple[str, ...]] = tuple(json.loads(TOY_RECORD.read_text("utf-8"))["species"])
+"""The classes of the embedded classifier, in the order of its outputs."""
 TOY_CHANNELS: Final = (8, 24, 48, 96, 128)
 
 
@@ -47,3 +58,64 @@ def toy_base(image_size: int = 64, weights: Literal["zoo"] | None = "zoo") -> ke
     if weights == "zoo":
         base.load_weights(TOY_WEIGHTS)
     return base
+
+
+def species_head() -> keras.Model:
+    """Build the head of the embedded classifier, with random weights.
+
+    Returns:
+        A model from the base's feature maps (n, h, w, 128) to the probabilities of `SPECIES`,
+        (n, 18) float32.
+    """
+    return keras.Sequential(
+        [
+            keras.Input((None, None, TOY_CHANNELS[-1])),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(len(SPECIES), activation="softmax", dtype="float32", name="species"),
+        ],
+        name="species_head",
+    )
+
+
+def classifier(image_size: int = 64) -> keras.Model:
+    """Build the embedded base with the classifier head that it was pretrained with.
+
+    Args:
+        image_size: Height and width of the images in pixels, at least 32; trained at 64.
+
+    Returns:
+        A model from images (n, image_size, image_size, 3), uint8 or float in 0..255, to the
+        probabilities of `SPECIES`, (n, 18) float32.
+
+    Raises:
+        ValueError: If the images are smaller than 32 pixels.
+    """
+    base, head = toy_base(image_size), species_head()
+    head.load_weights(TOY_HEAD)
+    return keras.Model(base.inputs[0], head(base.output), name="toy_classifier")
+
+
+def decode_predictions(probabilities: NDArray[Any], top: int = 5) -> list[list[tuple[str, float]]]:
+    """Name the most probable species, as `keras.applications` does for ImageNet's classes.
+
+    Args:
+        probabilities: What the embedded classifier returned, (n, 18).
+        top: How many species to name for each image.
+
+    Returns:
+        For each image, `top` pairs of species and probability, the most probable first.
+
+    Raises:
+        ValueError: If `probabilities` does not have the shape (n, 18).
+    """
+    probabilities = np.asarray(probabilities)
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(SPECIES):
+        raise ValueError(
+            f"probabilities has the shape {probabilities.shape}: pass what classifier().predict "
+            f"returned, (n, {len(SPECIES)})"
+        )
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    return [
+        [(SPECIES[k], float(row[k])) for k in ranked]
+        for row, ranked in zip(probabilities, best, strict=True)
+    ]

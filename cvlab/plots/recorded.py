@@ -1,7 +1,6 @@
 """Figures of recorded runs: training curves on photos, and the ladder."""
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -63,12 +62,12 @@ def ladder(
     alt = "; ".join(f"{label}: {heights}" for label, heights in told.items())
     rows = -(-len(climbs) // 2)
     fig, axes = figure(rows, 2, width=10, height=2.9 * rows, alt=f"The ladder. {alt}")
-    names = [fill(rung.replace("+ ", "+\N{NO-BREAK SPACE}"), 12) for rung in rungs]
     lowest = min(interval.low for heights in climbs.values() for interval in heights)
     for ax, (label, heights), color in zip(axes.flat, climbs.items(), CYCLE, strict=False):
         _stairs(ax, heights, p_values.get(label), color)
         ax.set_title(label)
-        ax.set_xticks(range(len(rungs)), names, fontsize=8)
+        ax.set_xticks(range(len(rungs)), rungs, rotation=25, ha="right", rotation_mode="anchor")
+        ax.tick_params("x", labelsize=8)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         ax.set_ylim(lowest - 0.04, 1.06)  # room for the text on the highest step
     for ax in axes.flat[len(climbs) :]:

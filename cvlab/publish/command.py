@@ -25,6 +25,7 @@ _EXPERIMENTS: Final = {
     "ladder": ("ladder", "measure the whole ladder over several seeds (hours)"),
     "vgg16": ("vgg16", "measure transfer with VGG16 on real photos over several seeds (hours)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
+    "photo-features": ("photo_features", "make the shipped features of real photos again"),
 }
 # What Python runs for a notebook.
 _EXECUTE: Final = ("-m", "cvlab", "execute")

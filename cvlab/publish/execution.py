@@ -193,20 +193,22 @@ def adopt(executed: Path, path: Path) -> None:
     Raises:
         ValueError: If the notebook was changed since.
     """
-    run = nbformat.read(executed, as_version=4)
-    run.cells = [c for c in run.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     committed = nbformat.read(path, as_version=4)
-    if [cell.source for cell in run.cells] != [cell.source for cell in committed.cells]:
+    cells = [cell for cell in committed.cells if cell.cell_type == "code"]
+    ran = [
+        cell
+        for cell in nbformat.read(executed, as_version=4).cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    if [cell.source for cell in ran] != [cell.source for cell in cells]:
         raise ValueError(
             f"{path} was changed after {executed} was made from it: run `python -m cvlab lectures` "
             "first"
         )
-    for ran, cell in zip(run.cells, committed.cells, strict=True):
-        ran.id = cell.id
-    # The cell that was left out had a number, too.
-    for number, ran in enumerate((c for c in run.cells if c.cell_type == "code"), 1):
-        ran.execution_count = number
-        for output in ran.outputs:
+    # Counted anew, because the cell that was left out had a number, too.
+    for number, (cell, source) in enumerate(zip(cells, ran, strict=True), 1):
+        cell.outputs, cell.execution_count = source.outputs, number
+        for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
-    nbformat.write(clean(run), path)
+    nbformat.write(clean(committed), path)

@@ -12,7 +12,7 @@ from cvlab import models
 from cvlab.drawing import animals, toypets
 from cvlab.evaluation import measure
 from cvlab.experiments import pretrain
-from cvlab.models.embedded import TOY_WEIGHTS
+from cvlab.models.embedded import TOY_HEAD, TOY_RECORD, TOY_WEIGHTS
 
 
 def test_labels_say_what_the_pictures_show() -> None:
@@ -48,10 +48,12 @@ def test_a_tiny_run_trains_saves_and_records(
     arguments = ["--per-species", "4", "--held-out", "2", "--epochs", "1"]
     arguments += ["--augmented-epochs", "1", "--out", str(path)]
     assert pretrain.main(arguments) == 0
-    record = json.loads(pretrain.record_path(path).read_text())
+    head_path, record_path = pretrain.beside(path)
+    record = json.loads(record_path.read_text())
     assert record["training_pictures"] == 4 * len(toypets.ZOO)
     assert record["held_out_pictures"] == 2 * len(toypets.ZOO)
     assert record["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert record["head_sha256"] == hashlib.sha256(head_path.read_bytes()).hexdigest()
     found = measure.Interval(**record["held_out_accuracy"])
     assert found.percent() in capsys.readouterr().out
     # What was saved is what was trained, and it moved away from where it started.
@@ -66,9 +68,11 @@ def test_a_tiny_run_trains_saves_and_records(
 
 
 def test_the_shipped_base_is_the_recorded_one() -> None:
-    record = json.loads(pretrain.record_path(TOY_WEIGHTS).read_text())
+    assert pretrain.beside(TOY_WEIGHTS) == (TOY_HEAD, TOY_RECORD)
+    record = json.loads(TOY_RECORD.read_text())
     assert TOY_WEIGHTS.stat().st_size <= 2_000_000
     assert record["sha256"] == hashlib.sha256(TOY_WEIGHTS.read_bytes()).hexdigest()
+    assert record["head_sha256"] == hashlib.sha256(TOY_HEAD.read_bytes()).hexdigest()
     assert record["toypets_version"] == toypets.VERSION
     assert record["species"] == list(toypets.ZOO)
     assert record["recipe"] == {**vars(pretrain.Recipe())}

@@ -10,11 +10,12 @@ import h5py  # type: ignore[import-untyped]
 import keras
 import numpy as np
 import pytest
+from keras.src.applications import imagenet_utils
 from keras.src.backend import config as keras_config
 from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
-from cvlab.models import base_for, load_base, toy_base, weights_file
+from cvlab.models import base_for, imagenet_classifier, load_base, toy_base, weights_file
 from cvlab.models.bases import parse_base
 from cvlab.profiles import PROFILES
 
@@ -242,6 +243,41 @@ def test_imagenet_weights_that_keras_has_are_opened(
     for ours, written in zip(base.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, written)
     assert not [w for w in recwarn if "input" in str(w.message)]
+
+
+def test_an_imagenet_classifier_brings_its_scale_and_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras_config, "_KERAS_DIR", str(tmp_path))
+    index = {str(number): [f"n{number}", f"class {number}"] for number in range(1000)}
+    monkeypatch.setattr(imagenet_utils, "CLASS_INDEX", index)
+    plain = keras.applications.MobileNet((128, 128, 3), alpha=0.25, weights=None)
+    file = weights_file("MobileNet(alpha=0.25)", 128, top=True)
+    assert file.name == "mobilenet_2_5_128_tf.h5"
+    file.parent.mkdir()
+    save_as_published(plain, file)
+    classifier, names = imagenet_classifier("MobileNet(alpha=0.25)", 128)
+    assert len(names) == 1000 and names[285] == "class 285"
+    noise = np.random.default_rng(2).integers(0, 256, (2, 128, 128, 3)).astype(np.uint8)
+    scaled = keras.applications.mobilenet.preprocess_input(noise.astype(np.float32))
+    np.testing.assert_allclose(array(classifier(noise)), array(plain(scaled)), atol=1e-6)
+
+
+def test_a_missing_top_is_named_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras_config, "_KERAS_DIR", str(tmp_path))
+    monkeypatch.setattr(file_utils, "urlretrieve", no_network)
+    with pytest.raises(FileNotFoundError, match="imagenet_classifier") as caught:
+        imagenet_classifier("VGG16")
+    file = weights_file("VGG16", top=True)
+    assert file.name == "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
+    assert str(file) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", [*COUNTS, "MobileNet(alpha=0.75)", "MobileNet(alpha=0.5)"])

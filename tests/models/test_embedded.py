@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from cvlab.models import load_base, toy_base
+from cvlab.drawing import toypets
+from cvlab.models import embedded, load_base, toy_base
 from cvlab.models.embedded import TOY_CHANNELS
 
 
@@ -34,6 +35,38 @@ def test_the_toy_base_sees_minus_one_to_one() -> None:
     assert [array(scaled(ends)).min(), array(scaled(ends)).max()] == [-1, 1]
 
 
+def test_the_classifier_names_species_that_it_has_not_seen() -> None:
+    """Five drawings of each, with numbers far above those of the pretraining."""
+    drawn = [toypets.draw_many(name, range(9000, 9005), seed=1) for name in embedded.SPECIES]
+    probabilities = embedded.classifier().predict(np.concatenate(drawn), verbose=0)
+    assert probabilities.shape == (90, 18)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    named = [best[0][0] for best in embedded.decode_predictions(probabilities)]
+    right = np.array(named) == np.repeat(embedded.SPECIES, 5)
+    assert right.mean() > 0.5  # chance level is 1 in 18
+
+
+def test_the_classifier_is_the_base_with_a_head_and_knows_no_pet() -> None:
+    images = np.stack([toypets.draw("cat", 0), toypets.draw("dog", 0)])
+    classifier, head = embedded.classifier(), embedded.species_head()
+    head.load_weights(embedded.TOY_HEAD)
+    np.testing.assert_allclose(
+        array(classifier(images)), array(head(toy_base()(images))), rtol=1e-4, atol=1e-6
+    )
+    assert embedded.SPECIES == toypets.ZOO and not set(toypets.CLASSES) & set(embedded.SPECIES)
+
+
+def test_decoding_names_the_most_probable_species_first() -> None:
+    probabilities = np.zeros((2, len(embedded.SPECIES)))
+    probabilities[0, [0, 3, 17]] = 0.2, 0.5, 0.3
+    probabilities[1, 4] = 1.0
+    first, second = embedded.decode_predictions(probabilities, top=3)
+    assert first == [("owl", 0.5), ("weasel", 0.3), ("fox", 0.2)]
+    assert second[0] == ("pig", 1.0) and len(second) == 3
+
+
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="below 32"):
         toy_base(31, None)
+    with pytest.raises(ValueError, match=r"shape \(18,\).*\(n, 18\)"):
+        embedded.decode_predictions(np.ones(18))
