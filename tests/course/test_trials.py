@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from cvlab.course import trials
+from cvlab.course import recorded, trials
 from cvlab.course.trials import Trial
 
 RECORDED = trials.load()
@@ -120,3 +121,17 @@ def test_reading_the_record_does_not_import_keras() -> None:
     code = "import sys, cvlab.course.trials as t; t.table(['extraction', 'pooled']); "
     code += "sys.exit('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_readme_states_what_was_recorded() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for name in ("extraction", "extraction, 1/255"):
+        assert f" {100 * trials.accuracy(name, RECORDED).value:.1f} %" in readme
+
+
+def test_the_recorded_run_was_tested_on_the_same_photos() -> None:
+    """Notebook 13 sets trials above rungs of that run, which is fair image by image only then."""
+    images = recorded.load("laptop").images
+    if not images:
+        pytest.skip("the recorded run names no images")
+    assert images == trials.photos()
