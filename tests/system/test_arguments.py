@@ -18,12 +18,12 @@ from keras import layers
 
 from cvlab import models, plots, profiles, transfer
 from cvlab.cache import DatasetError, download
-from cvlab.course import claims, exercises, quiz, recorded
+from cvlab.course import claims, exercises, quiz, recorded, trials
 from cvlab.data import archives, decoding, listing, loading, locating, splitting
 from cvlab.data.decoding import BadImageError
 from cvlab.drawing import animals, toypets
 from cvlab.evaluation import explain, measure
-from cvlab.models import bases, classics, cost, graph
+from cvlab.models import bases, classics, cost, embedded, graph
 from cvlab.publish import execution, formulas, results
 from cvlab.training import augmentation, baseline, gradients, normalization, reinitialize
 from cvlab.training.augmentation import Augment
@@ -90,6 +90,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (claims.check, lambda: claims.check("05", "quick", {}), ("05", "not measured")),
     (claims.check, lambda: claims.check("99", "quick", {}), ("'99'", "05")),
     (recorded.load, lambda: recorded.load("fast"), ("fast", "quick")),
+    (trials.of, lambda: trials.of("x", trials.load()), ("'x'", "extraction")),
     (results.load, lambda: results.load(NOWHERE), (str(NOWHERE), "cvlab lectures")),
     (results.record, lambda: results.record(NOWHERE), (str(NOWHERE), "cvlab lectures")),
     (execution.execute, lambda: execution.execute(NOWHERE, NOWHERE, "quick"), (str(NOWHERE),)),
@@ -164,6 +165,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (models.small_cnn, lambda: models.small_cnn(20), ("image_size", "20", "46")),
     (models.small_cnn, lambda: models.small_cnn(64, dropout=5), ("dropout", "5", "0.5")),
     (models.toy_base, lambda: models.toy_base(20), ("image_size", "20", "32")),
+    (embedded.classifier, lambda: embedded.classifier(20), ("image_size", "20", "32")),
     (models.load_base, lambda: models.load_base("VGG99", 64), ("VGG99", "VGG16")),
     (models.load_base, lambda: models.load_base("VGG16", 8, None), ("8", "32")),
     (models.load_base, lambda: models.load_base("toy", 64, NOWHERE), ("place.zip",)),
