@@ -44,7 +44,7 @@ class Recorded:
     @property
     def place(self) -> str:
         """The machine in few words: `2 cores`, `NVIDIA H100`."""
-        gpu = self.machine.get("Graphics card", "none")
+        gpu = self.machine.get("GPU", "none")
         return f"{self.machine.get('Cores', '?')} cores" if gpu == "none" else gpu
 
     @property

@@ -109,7 +109,7 @@ def note_machine(folder: Path, profile: str) -> None:
         "Cores": str(found.cores),
         "Memory": "unknown" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB",
         "Multiplies bfloat16": "yes" if found.bfloat16 else "no",
-        "Graphics card": ", ".join(found.gpus or ()) or "none",
+        "GPU": ", ".join(found.gpus or ()) or "none",
         "Python": found.python,
         **{name: version or "not installed" for name, version in found.packages.items()},
         # The command line sets it. Asking Keras would import it.

@@ -70,7 +70,7 @@ def test_a_run_with_a_failure_is_refused(run: Path, tmp_path: Path) -> None:
 
 def test_the_place_is_the_gpu_or_the_cores() -> None:
     assert recorded.Recorded({}, {"Cores": "2"}, {}).place == "2 cores"
-    assert recorded.Recorded({}, {"Graphics card": "NVIDIA H100"}, {}).place == "NVIDIA H100"
+    assert recorded.Recorded({}, {"GPU": "NVIDIA H100"}, {}).place == "NVIDIA H100"
 
 
 def test_an_unknown_profile_is_refused() -> None:

@@ -28,7 +28,7 @@ TITLES = {"00_start": "00 · Start", "05_base": "05 · Base", "14_end": "14 · E
 RUNS = {
     "quick": Recorded({"00_start": 8.0, "05_base": 95.0}, {"Cores": "2"}, {}),
     "laptop": Recorded({}, {}, {}),
-    "lecture": Recorded({"05_base": 700.0}, {"Cores": "16", "Graphics card": "NVIDIA H100"}, {}),
+    "lecture": Recorded({"05_base": 700.0}, {"Cores": "16", "GPU": "NVIDIA H100"}, {}),
 }
 
 

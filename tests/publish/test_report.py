@@ -59,7 +59,7 @@ def make_run(folder: Path, profile: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     Record("05_baseline", profile, 200, "failed", 7, error, "2026-01-31 17:09").save(folder)
     for notebook in ("00", "05"):
         claims.check(notebook, profile, measurements(notebook, profile))
-    facts = json.dumps({"Cores": "2", "Graphics card": "none"})
+    facts = json.dumps({"Cores": "2", "GPU": "none"})
     (folder / "records/machine.json").write_text(facts)
     return folder
 
@@ -169,7 +169,7 @@ def test_the_machine_is_asked_when_something_ran_since(
     results.note_machine(quick, "quick")
     assert len(asked) == 1
     noted = json.loads((quick / "records/machine.json").read_text())
-    assert noted["Graphics card"] == "none"
+    assert noted["GPU"] == "none"
     assert noted["Multiplies bfloat16"] == ("yes" if facts.bfloat16 else "no")
     assert noted["Pretrained base"] == "toy"
     assert noted["Keras runs on"] == "torch"
