@@ -103,8 +103,14 @@ def expected(claim: Claim) -> str:
     """Return the verdict that the profile `quick` comes to, its own or that of a recorded run."""
     if "quick" in claim.profiles:
         return claim.quick
-    _, finding = recorded.deciding(claim.id) or ("", None)
-    return finding.verdict if finding else UNDECIDED
+    _, verdict = _recorded_verdict(claim)
+    return verdict
+
+
+def _recorded_verdict(claim: Claim) -> tuple[str, str]:
+    """Return the recorded run that decides a claim, by its name, and its verdict."""
+    run, finding = recorded.deciding(claim.id) or ("", None)
+    return run, finding.verdict if finding else UNDECIDED
 
 
 def verdict_lines(verdicts: Mapping[str, str]) -> str:
@@ -179,8 +185,7 @@ def _find(claim: Claim, profile: str, measured: Measured, history: History) -> F
         rounded = {key: [round(value, 4) for value in values] for key, values in history.items()}
         parts["history"] = rounded
     if profile not in claim.profiles:
-        run, deciding = recorded.deciding(claim.id) or ("", None)
-        verdict = deciding.verdict if deciding else UNDECIDED
+        run, verdict = _recorded_verdict(claim)
         return Finding(claim.id, verdict, **parts, decided_by=run)
     value = parts.get("value")
     if value is None:
