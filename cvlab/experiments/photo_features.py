@@ -28,6 +28,20 @@ IMAGE_SIZE: Final = 150
 _BySplit = Mapping[str, NDArray[np.floating]]
 
 
+def rescaled(base: keras.Model) -> keras.Model:
+    """Copy a base with 1/255 in place of its own preprocessing, as the lecture feeds it."""
+    copy = keras.models.clone_model(base, clone_function=_copied)
+    copy.set_weights(base.get_weights())
+    return copy
+
+
+def _copied(layer: keras.Layer) -> keras.Layer:
+    if layer.name == "preprocessing":
+        return layers.Rescaling(1 / 255, name=layer.name)
+    copy: keras.Layer = type(layer).from_config(layer.get_config())
+    return copy
+
+
 def pooled(base: keras.Model, preprocessing: str) -> keras.Model:
     """Build a model from images in 0..255 to the mean of each channel of the base's output.
 
@@ -35,14 +49,9 @@ def pooled(base: keras.Model, preprocessing: str) -> keras.Model:
         base: What `cvlab.models.load_base` returns.
         preprocessing: "own" keeps the base's first layer, "rescaled" puts 1/255 in its place.
     """
-    network = [base]
-    if preprocessing == "rescaled":
-        network = [
-            layers.Rescaling(1 / 255),
-            keras.Model(base.get_layer("preprocessing").output, base.output),
-        ]
+    network = rescaled(base) if preprocessing == "rescaled" else base
     return keras.Sequential(
-        [keras.Input(base.input_shape[1:]), *network, layers.GlobalAveragePooling2D()]
+        [keras.Input(base.input_shape[1:]), network, layers.GlobalAveragePooling2D()]
     )
 
 

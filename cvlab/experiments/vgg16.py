@@ -31,6 +31,7 @@ from cvlab import models, transfer
 from cvlab.cache import made, record_of
 from cvlab.course import machine
 from cvlab.data.loading import Pets, load_images
+from cvlab.experiments.photo_features import rescaled
 from cvlab.training import LECTURE_OPTIONS, Augment
 from cvlab.training.baseline import compile_binary, fit_best
 from cvlab.transfer import features, freezing
@@ -105,21 +106,9 @@ def _base(experiment: Experiment, weights: str | Path | None) -> keras.Model:
     keras.config.set_dtype_policy(machine.dtype_policy(fast=True))
     try:
         base = models.load_base(experiment.base, experiment.image_size, weights)
-        if experiment.preprocessing == "own":
-            return base
-        wrong = keras.models.clone_model(base, clone_function=_rescaled)
+        return base if experiment.preprocessing == "own" else rescaled(base)
     finally:
         keras.config.set_dtype_policy(policy)
-    wrong.set_weights(base.get_weights())
-    return wrong
-
-
-def _rescaled(layer: keras.Layer) -> keras.Layer:
-    """Copy a layer; the preprocessing becomes the lecture's `rescale=1. / 255`."""
-    if layer.name == "preprocessing":
-        return keras.layers.Rescaling(1 / 255, name=layer.name)
-    copy: keras.Layer = type(layer).from_config(layer.get_config())
-    return copy
 
 
 def _inputs(experiment: Experiment, base: keras.Model, pets: Pets) -> dict[str, _Arrays]:
