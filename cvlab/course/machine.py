@@ -16,6 +16,14 @@ PACKAGES: Final = {"keras": "3.12", "numpy": "2.0"}
 BACKENDS: Final = {"tensorflow": "2.20", "jax": "0.6", "torch": "2.6"}
 CORES: Final = 2
 MEMORY_GIB: Final = 4.0
+# NVIDIA's GPUs have native bfloat16 support from this compute capability on.
+_BFLOAT16_CAPABILITY: Final = (8, 0)
+
+
+@dataclass(frozen=True)
+class _Gpu:
+    name: str
+    capability: tuple[int, ...]  # NVIDIA's compute capability
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ def check(*, gpu: bool = True) -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         cores=_cores(),
         memory_gib=_memory_gib(),
-        gpus=_gpus() if gpu else None,
+        gpus=tuple(device.name for device in _gpu_devices()) if gpu else None,
         bfloat16=multiplies_bfloat16(),
     )
 
@@ -155,9 +163,14 @@ def dtype_policy(*, fast: bool) -> str:
         fast: Whether bfloat16 is wanted, as in the profiles' `mixed_precision`.
 
     Returns:
-        `mixed_bfloat16` if it is wanted and `multiplies_bfloat16`, else `float32`.
+        `mixed_bfloat16` if it is wanted and what computes (the GPU if there is one, else the
+        processor) has native support for it, else `float32`.
     """
-    return "mixed_bfloat16" if fast and multiplies_bfloat16() else "float32"
+    if not fast:
+        return "float32"
+    gpus = _gpu_devices()
+    native = gpus[0].capability >= _BFLOAT16_CAPABILITY if gpus else multiplies_bfloat16()
+    return "mixed_bfloat16" if native else "float32"
 
 
 def _problems(python: str, backend: str, packages: dict[str, str | None]) -> list[str]:
@@ -220,21 +233,29 @@ def _memory_gib(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> float | None
     return (min(total, int(allowed)) if allowed.isdigit() else total) / 2**30
 
 
-def _gpus() -> tuple[str, ...]:
+def _gpu_devices() -> list[_Gpu]:
+    """The GPUs that the Keras backend can use."""
     import keras  # noqa: PLC0415 - slow, and only this question needs it
 
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf  # noqa: PLC0415
 
-        return tuple(
-            str(tf.config.experimental.get_device_details(device).get("device_name", device.name))
-            for device in tf.config.list_physical_devices("GPU")
-        )
+        found = []
+        for device in tf.config.list_physical_devices("GPU"):
+            details = tf.config.experimental.get_device_details(device)
+            capability = details.get("compute_capability", (0, 0))
+            found.append(_Gpu(str(details.get("device_name", device.name)), capability))
+        return found
     if backend == "torch":
         import torch  # noqa: PLC0415
 
-        return tuple(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count()))
+        cuda = torch.cuda
+        numbers = range(cuda.device_count())
+        return [_Gpu(cuda.get_device_name(n), cuda.get_device_capability(n)) for n in numbers]
     if backend == "jax":
-        return tuple(n for n in keras.distribution.list_devices() if not n.startswith("cpu"))
-    return ()
+        import jax  # noqa: PLC0415
+
+        devices = [device for device in jax.local_devices() if device.platform == "gpu"]
+        return [_Gpu(one.device_kind, _numbers(one.compute_capability)) for one in devices]
+    return []

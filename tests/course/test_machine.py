@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -198,17 +199,56 @@ def test_looking_without_the_gpu_is_quick() -> None:
 def test_gpus_are_what_the_backend_sees() -> None:
     import tensorflow as tf  # noqa: PLC0415
 
-    assert len(machine._gpus()) == len(tf.config.list_physical_devices("GPU"))
+    assert len(machine._gpu_devices()) == len(tf.config.list_physical_devices("GPU"))
 
 
 def test_a_backend_that_knows_no_devices_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On NumPy and PyTorch Keras has no `distribution`."""
     monkeypatch.setattr("keras.backend.backend", lambda: "numpy")
-    assert machine._gpus() == ()
-    cuda = SimpleNamespace(device_count=lambda: 2, get_device_name=lambda n: f"card {n}")
-    monkeypatch.setattr("keras.backend.backend", lambda: "torch")
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    assert machine._gpus() == ("card 0", "card 1")
+    assert machine._gpu_devices() == []
+
+
+def _give_gpus(backend: str, capability: tuple[int, int], patch: pytest.MonkeyPatch) -> None:
+    """Make Keras run on a backend that sees two GPUs and the processor."""
+    major, minor = capability
+    name = SimpleNamespace(platform="gpu", device_kind="H", compute_capability=f"{major}.{minor}")
+    modules: dict[str, Any] = {
+        "torch": SimpleNamespace(
+            cuda=SimpleNamespace(
+                device_count=lambda: 2,
+                get_device_name=lambda number: "H",
+                get_device_capability=lambda number: capability,
+            )
+        ),
+        "jax": SimpleNamespace(
+            local_devices=lambda: [SimpleNamespace(platform="cpu"), name, name],
+        ),
+        "tensorflow": SimpleNamespace(
+            config=SimpleNamespace(
+                list_physical_devices=lambda kind: [SimpleNamespace(name="0")] * 2,
+                experimental=SimpleNamespace(
+                    get_device_details=lambda device: {
+                        "device_name": "H",
+                        "compute_capability": capability,
+                    }
+                ),
+            )
+        ),
+    }
+    patch.setattr("keras.backend.backend", lambda: backend)
+    patch.setitem(sys.modules, backend, modules[backend])
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize(
+    ("capability", "policy"), [((9, 0), "mixed_bfloat16"), ((7, 5), "float32")]
+)
+def test_with_a_gpu_its_own_bfloat16_support_decides(
+    monkeypatch: pytest.MonkeyPatch, backend: str, capability: tuple[int, int], policy: str
+) -> None:
+    _give_gpus(backend, capability, monkeypatch)
+    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: policy == "float32")
+    assert [device.name for device in machine._gpu_devices()] == ["H", "H"]
+    assert machine.dtype_policy(fast=True) == policy
 
 
 @pytest.mark.parametrize(
