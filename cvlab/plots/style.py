@@ -92,7 +92,7 @@ def style() -> Iterator[None]:
 
 
 def figure(
-    rows: int = 1, columns: int = 1, *, width: float = 7.5, height: float = 3.2, alt: str
+    rows: int = 1, columns: int = 1, *, width: float = 8.5, height: float = 3.2, alt: str
 ) -> tuple[Figure, NDArray[Any]]:
     """Return an empty figure in the course's style.
 
