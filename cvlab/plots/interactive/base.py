@@ -33,9 +33,9 @@ class Interactive:
         kind, content = (
             ("jpeg", self.still.jpeg()) if self.still.photographic else ("png", self.still.png())
         )
-        image = base64.b64encode(content).decode()
+        image, name = base64.b64encode(content).decode(), Path(self.script).stem
         return (
-            f'<div class="cvlab-interactive" data-figure="{Path(self.script).stem}">\n<style>{css}</style>\n'
+            f'<div class="cvlab-interactive" data-figure="{name}">\n<style>{css}</style>\n'
             f'<img alt="{escape(self.still.alt)}" src="data:image/{kind};base64,{image}">\n'
             f'<script type="application/json">{data}</script>\n'
             f"<script>(() => {{\n{common}\n{script}\n}})();</script>\n</div>"
