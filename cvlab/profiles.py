@@ -25,38 +25,38 @@ class Profile:
         test_per_class: Test images per class; 500 in the lecture.
         batch_size: Images per training step; 20 in the lecture.
         learning_rate: Of RMSprop, for networks trained from scratch; 1e-4 in the lecture.
-        baseline_epochs: Epochs of the network without regularization (notebook 05); 30 in the
+        baseline_epochs: Epochs of the network without regularization (notebook 06); 30 in the
             lecture.
         baseline_seed: Seed of that network's initialization and of the order of its images.
-        mixed_precision: Whether the small convnets of notebooks 05 to 07 compute in bfloat16 where
+        mixed_precision: Whether the small convnets of notebooks 06 to 08 compute in bfloat16 where
             the processor supports it, at nearly twice the speed. Their weights stay float32.
-        warm_start: Whether the networks trained with augmentation (notebooks 06 and 07) are first
+        warm_start: Whether the networks trained with augmentation (notebooks 07 and 08) are first
             trained on the original images, which saves the epochs at chance level; not in the
             lecture.
-        augmented_epochs: Epochs with augmentation (notebook 06); 130 in the lecture.
-        dropout_epochs: Epochs with augmentation and dropout (notebook 07); 100 in the lecture.
-        curve_images: Numbers of real training images that notebook 06 compares, in increasing
+        augmented_epochs: Epochs with augmentation (notebook 07); 130 in the lecture.
+        dropout_epochs: Epochs with augmentation and dropout (notebook 08); 100 in the lecture.
+        curve_images: Numbers of real training images that notebook 07 compares, in increasing
             order; the largest is the whole training set.
-        lenet_epochs: Epochs of LeNet-5 on the digits (notebook 01).
+        lenet_epochs: Epochs of LeNet-5 on the digits (notebook 02).
         lenet_seeds: Seeds of LeNet-5, at least one.
-        normalization_seeds: Seeds of each network that notebooks 02 and 03 compare, at least three.
-        freezing_seeds: Seeds of the head and of the order of the images with which notebook 12
+        normalization_seeds: Seeds of each network that notebooks 03 and 04 compare, at least three.
+        freezing_seeds: Seeds of the head and of the order of the images with which notebook 13
             measures what BatchNorm in training mode costs, at least two.
         base: The pretrained base, as `cvlab.models.load_base` takes it: a family, with its
             options in parentheses. VGG16 in the lecture.
         base_image_size: Height and width in pixels of the images that the base takes; 150 in the
             lecture.
-        base_sizes: Heights and widths in pixels that notebook 09 compares.
-        transfer_seeds: Seeds of each head that notebooks 09 to 11 compare, at least two.
+        base_sizes: Heights and widths in pixels that notebook 10 compares.
+        transfer_seeds: Seeds of each head that notebooks 10 to 12 compare, at least two.
         transfer_batch_size: Images per training step on features; 20 in the lecture.
         head_epochs: Epochs of a head on the features of the original images; 30 in the lecture.
         head_learning_rate: Of RMSprop, for the lecture's head; 2e-5 in the lecture.
         pooled_learning_rate: Of RMSprop, for the head with global pooling.
-        whole_epochs: Epochs of augmentation, base and head in one network (notebook 10); 5 in the
+        whole_epochs: Epochs of augmentation, base and head in one network (notebook 11); 5 in the
             lecture.
         views: Augmented views per training image that are kept as features.
         frozen_epochs: Epochs of a head on those views.
-        tuning_epochs: Epochs of the head and the base's last block together (notebook 11); 100 in
+        tuning_epochs: Epochs of the head and the base's last block together (notebook 12); 100 in
             the lecture.
         tuning_learning_rate: Of RMSprop in that training; 1e-5 in the lecture.
         tuning_schedule: Whether it is the highest learning rate of AdamW instead, with warm-up and

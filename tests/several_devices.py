@@ -1,4 +1,4 @@
-"""The fine-tuning of notebook 11 on one device or on several, simulated on the processor.
+"""The fine-tuning of notebook 12 on one device or on several, simulated on the processor.
 
     KERAS_BACKEND=tensorflow python -m tests.several_devices --devices 2
     KERAS_BACKEND=jax python -m tests.several_devices --devices 2

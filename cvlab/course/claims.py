@@ -3,7 +3,7 @@
 At its end a notebook hands over what it has measured, by the names in `lecture.toml`:
 
     checked = claims.check(
-        "05",
+        "06",
         PROFILE,
         {
             "small-cnn-parameters": at_150.count_params(),  # a number
@@ -21,7 +21,7 @@ and prints the verdicts in the cell after it, which nbval compares:
 
     print(checked.verdicts())
 
-The findings are also written to JSON, for notebook 13 and for the report. A claim that the profile
+The findings are also written to JSON, for notebook 14 and for the report. A claim that the profile
 cannot decide, because it is about photos, gets the verdict of the course's own run on photos.
 """
 
@@ -130,7 +130,7 @@ def check(
     """Compare a notebook's measurements with what the lecture says, and keep the findings.
 
     Args:
-        notebook: Number of the notebook, for example `05`.
+        notebook: Number of the notebook, for example `06`.
         profile: Name of the profile it runs with.
         measured: One entry for each claim of this notebook in `lecture.toml`:
 
@@ -140,7 +140,7 @@ def check(
               lies below, and is not detectable here if it includes zero;
             - for a figure, a number; or a `measure.Interval`; or, for an accuracy, an array of
               booleans (N,), right or wrong for each test image in the order of the data set, from
-              which the interval is computed and by which notebook 13 compares networks image by
+              which the interval is computed and by which notebook 14 compares networks image by
               image;
             - for a figure, False if what it is about did not happen (no epoch of overfitting);
             - None only in a profile that cannot decide the claim.

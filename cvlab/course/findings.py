@@ -1,6 +1,6 @@
 """What a notebook has measured for the lecture's claims, and the JSON files that keep it.
 
-`cvlab.course.claims` makes the findings, notebook 13 and the report read them, and a whole run of
+`cvlab.course.claims` makes the findings, notebook 14 and the report read them, and a whole run of
 them is kept with the package (`cvlab.course.recorded`).
 """
 
@@ -122,7 +122,7 @@ def save(
         "claims": [entry(finding) for finding in findings],
         "images": list(images),
     }
-    # Written to a draft and moved: notebook 13 never reads half a file.
+    # Written to a draft and moved: notebook 14 never reads half a file.
     draft = target.with_name(f"{target.name}.{os.getpid()}")
     draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     draft.replace(target)

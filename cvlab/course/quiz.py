@@ -1,7 +1,7 @@
 """The lecture's seven questions about convolutional networks, and a place for your answers.
 
 `answer(2, "Yes, because ...")` writes an answer to a small JSON file in the cache folder;
-`answers()` reads them all back, in this notebook, in another one, or next week. Notebook 13 asks
+`answers()` reads them all back, in this notebook, in another one, or next week. Notebook 14 asks
 again (`again=True`), and `compare()` shows both answers beside what the course has shown. The
 questions are listed in `lecture.toml`.
 """
@@ -112,7 +112,7 @@ class Comparison(Shown):
             f"{number}. {question.text}\n"
             f"   at first: {self.first.get(number, _MISSING)}\n"
             f"   now:      {self.again.get(number, _MISSING)}\n"
-            f"   shown:    {question.shown} (01, {question.section})"
+            f"   shown:    {question.shown} (02, {question.section})"
             for number, question in QUESTIONS.items()
         )
 
@@ -124,7 +124,7 @@ class Comparison(Shown):
                     f"{number}. {html.escape(question.text)}",
                     html.escape(self.first.get(number, _MISSING)),
                     html.escape(self.again.get(number, _MISSING)),
-                    f"{html.escape(question.shown)} (01, {question.section})",
+                    f"{html.escape(question.shown)} (02, {question.section})",
                 )
                 for number, question in QUESTIONS.items()
             ),

@@ -2,7 +2,7 @@
 
 `python -m cvlab record` keeps what `python -m cvlab lectures` has just measured, as one file per
 run in `runs`. A run is named after its profile, and after its base if that is not the profile's
-own. The times in the first cells of the notebooks are read from here; so is what notebook 13
+own. The times in the first cells of the notebooks are read from here; so is what notebook 14
 compares where the reader has not run the notebooks before it, and the verdicts that drawn images
 cannot decide.
 """
@@ -28,7 +28,7 @@ class Recorded:
     """A run of one profile.
 
     Attributes:
-        seconds: Wall time of each notebook by its name, for example `05_baseline`.
+        seconds: Wall time of each notebook by its name, for example `06_baseline`.
         machine: Facts about date, machine, versions and base, as the report shows them.
         findings: What was measured, by claim id.
         settings: The profile, as it was: epochs, learning rates, seeds and all other numbers.

@@ -33,7 +33,7 @@ class Question:
 
     Attributes:
         text: The question, as the lecture asks it, with its gaps filled.
-        section: Where notebook 01 answers it.
+        section: Where notebook 02 answers it.
         shown: The answer that it finds there, in a sentence.
     """
 
@@ -48,7 +48,7 @@ class Claim:
 
     Attributes:
         id: Short name, the same everywhere: in the notebook, in records and in the report.
-        notebook: Number of the notebook that measures it, for example `05`.
+        notebook: Number of the notebook that measures it, for example `06`.
         says: The statement, as close to the lecture's words and figures as one line allows.
         step: The lecture's step (key of `STEPS`) it belongs to.
         erratum: The key of `ERRATA`, if the statement does not hold, or does not hold today.
@@ -187,6 +187,6 @@ def of_notebook(notebook: str) -> list[Claim]:
     """Return the claims that a notebook measures, in the order in which they are listed.
 
     Args:
-        notebook: Its number, for example `05`.
+        notebook: Its number, for example `06`.
     """
     return [claim for claim in CLAIMS.values() if claim.notebook == notebook]

@@ -3,7 +3,7 @@
 The rungs are the lecture's (step 27): a small convnet from scratch, the same with augmentation,
 with dropout too, features of the pretrained base, the frozen base with augmentation, and
 fine-tuning of its last block. Epochs, learning rates, views and base are those of a profile, as in
-notebooks 05 to 11. Each seed has its own images: drawings are drawn anew, and photos are split
+notebooks 06 to 12. Each seed has its own images: drawings are drawn anew, and photos are split
 anew, so a photo that is a test image for one seed may be a training image for another.
 
 Every rung keeps the weights of its lowest validation loss and is tested once.

@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add = groups["all"].add_argument
     add("--notebooks", type=Path, metavar="FOLDER", help="of the notebooks; default: lectures")
     add("--out", type=Path, metavar="FOLDER", default=Path("build"), help="default: build")
-    groups["some"].add_argument("names", nargs="*", metavar="NOTEBOOK", help="such as 05")
+    groups["some"].add_argument("names", nargs="*", metavar="NOTEBOOK", help="such as 06")
     groups["profile"].add_argument("--profile", choices=[*profiles.PROFILES], help="default: quick")
     groups["kernels"] = _kernels()
     added = {}
@@ -190,7 +190,7 @@ def _lectures(options: argparse.Namespace) -> int:
     def command(path: Path) -> Sequence[str] | None:
         number = path.stem[:2]
         findings = sorted((folder / "records").glob("*.claims.json"))
-        read = [file for file in findings if number == "13" and not file.name.startswith(number)]
+        read = [file for file in findings if number == "14" and not file.name.startswith(number)]
         key = inputs.key(path, settings, read)
         if outcomes.Record.current(folder, path.stem, key):
             return None

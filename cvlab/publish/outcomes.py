@@ -14,7 +14,7 @@ class Record:
     """How the execution of one notebook ended.
 
     Attributes:
-        notebook: File name without its suffix, for example `05_baseline`.
+        notebook: File name without its suffix, for example `06_baseline`.
         profile: Profile it ran with.
         seconds: Wall time, start of the kernel included.
         verdict: `passed` or `failed`.

@@ -1,9 +1,9 @@
-"""The baseline: the small convnet of notebook 05, trained once for the notebooks that build on it.
+"""The baseline: the small convnet of notebook 06, trained once for the notebooks that build on it.
 
-Notebook 05 trains it step by step and calls `keep_baseline`. Notebooks 06 and 07 get it by
+Notebook 06 trains it step by step and calls `keep_baseline`. Notebooks 07 and 08 get it by
 `trained_baseline`, which trains it only if it is not in the cache. Its key there covers everything
 the training depends on: images, layers, optimizer, epochs, batch size and seed. So a reader who
-tries other settings in notebook 05 does not change the baseline of the other notebooks.
+tries other settings in notebook 06 does not change the baseline of the other notebooks.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def trained_baseline(pets: Pets, profile: Profile) -> tuple[keras.Model, History
         batch_size=profile.batch_size,
         epochs=profile.baseline_epochs,
         validation_data=(pets.validation.images, pets.validation.labels),
-        callbacks=[ProgressBar("the network of 05")],
+        callbacks=[ProgressBar("the network of 06")],
     )
     folder, history = _stored(model, profile.baseline_epochs, pets, profile, train)
     with np.load(folder / _WEIGHTS, allow_pickle=False) as arrays:
@@ -171,5 +171,5 @@ def _stored(
         np.savez(part / _WEIGHTS, *model.get_weights())
         return {"history": history}
 
-    needed, purpose = 4 * model.count_params(), "the network of notebook 05"
+    needed, purpose = 4 * model.count_params(), "the network of notebook 06"
     return folder, made(folder, write, needed=needed, purpose=purpose)["history"]

@@ -7,7 +7,7 @@ the other on the same cores:
 
 - ours: photos at the laptop profile's size, features of the frozen base computed once, one dense
   layer on them; with all training photos and with half of them, which suffice. The layer starts
-  from zero and takes Adam's steps: from random weights by RMSprop, as in notebook 09, its accuracy
+  from zero and takes Adam's steps: from random weights by RMSprop, as in notebook 10, its accuracy
   depends far more on the seed;
 - the lecture's: its generator at 150 x 150, five epochs of a head on the frozen base with
   augmentation (step 23), then the last blocks fine-tuned (step 24);

@@ -1,4 +1,4 @@
-"""What several devices cost: an epoch of notebook 11's fine-tuning on two devices and on one.
+"""What several devices cost: an epoch of notebook 12's fine-tuning on two devices and on one.
 
     python -m tests.bench.devices [--pictures 1000]
 

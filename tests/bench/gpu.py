@@ -2,7 +2,7 @@
 
     python -m tests.bench.gpu [--epochs 3] [--weights FILE]
 
-The small convnet of notebook 05 and the fine-tuning of VGG16's last block (notebook 11), both at
+The small convnet of notebook 06 and the fine-tuning of VGG16's last block (notebook 12), both at
 150 x 150 in batches of 20 as in the lecture. Plain is Keras as everyone writes it: float32, the
 whole network in every step. The course computes in bfloat16 and runs what is frozen once. The peak
 is a product of two large bfloat16 matrices in the same run. Images are random: their content does

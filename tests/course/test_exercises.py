@@ -57,9 +57,9 @@ def test_an_empty_answer_is_told_so(number: str) -> None:
 
 def test_an_unknown_exercise_names_its_neighbors() -> None:
     with pytest.raises(
-        ValueError, match=r"no exercise '01\.9' to check; notebook 01 has 01\.1, 01\.2"
+        ValueError, match=r"no exercise '02\.9' to check; notebook 02 has 02\.1, 02\.2"
     ):
-        exercises.check("01.9", lambda: None)
+        exercises.check("02.9", lambda: None)
 
 
 TOY = Exercise(

@@ -130,7 +130,7 @@ def test_the_readme_states_what_was_recorded() -> None:
 
 
 def test_the_recorded_run_was_tested_on_the_same_photos() -> None:
-    """Notebook 13 sets trials above rungs of that run, which is fair image by image only then."""
+    """Notebook 14 sets trials above rungs of that run, which is fair image by image only then."""
     images = recorded.load("laptop").images
     if not images:
         pytest.skip("the recorded run names no images")

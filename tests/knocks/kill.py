@@ -141,7 +141,7 @@ images = np.random.default_rng(0).integers(0, 256, (1500, 24, 24, 3), np.uint8)
 """,
     0.18,
 )
-# As notebook 05 trains: the best epoch kept on disk in a folder of this run's own.
+# As notebook 06 trains: the best epoch kept on disk in a folder of this run's own.
 TRAINING: Final = Work(
     "training with checkpoints",
     """

@@ -41,7 +41,7 @@ def measurements(notebook: str, profile: str) -> dict[str, claims.Measured]:
 def sources(tmp_path: Path) -> list[Path]:
     names = {
         "00_start": "00 · Start <here>",
-        "05_baseline": "05 · Baseline",
+        "06_baseline": "06 · Baseline",
         "09_last": "09 · Last",
     }
     for name, title in names.items():
@@ -50,14 +50,14 @@ def sources(tmp_path: Path) -> list[Path]:
 
 
 def make_run(folder: Path, profile: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run in which 00 passed, 05 failed after its claims, and 09 was not reached."""
+    """A run in which 00 passed, 06 failed after its claims, and 09 was not reached."""
     monkeypatch.setenv(findings.FOLDER_VARIABLE, str(folder / "records"))
     write(folder / "00_start.ipynb", "00 · Start <here>")
-    write(folder / "05_baseline.failed.ipynb", "05 · Baseline")
+    write(folder / "06_baseline.failed.ipynb", "06 · Baseline")
     Record("00_start", profile, 1.5, "passed", finished="2026-01-31 17:05").save(folder)
     error = "fit(<data>) -> ValueError: no"
-    Record("05_baseline", profile, 200, "failed", 7, error, "2026-01-31 17:09").save(folder)
-    for notebook in ("00", "05"):
+    Record("06_baseline", profile, 200, "failed", 7, error, "2026-01-31 17:09").save(folder)
+    for notebook in ("00", "06"):
         claims.check(notebook, profile, measurements(notebook, profile))
     facts = json.dumps({"Cores": "2", "GPU": "none"})
     (folder / "records/machine.json").write_text(facts)
@@ -90,7 +90,7 @@ def test_the_report_names_every_claim_and_every_notebook(quick: Path, sources: l
         name: next(cells for heading, cells in told.items() if heading.startswith(claim.says))
         for name, claim in statements.CLAIMS.items()
     }
-    assert by_claim["small-cnn-parameters"] == ["3,453,121", "✓ holds", "05"]
+    assert by_claim["small-cnn-parameters"] == ["3,453,121", "✓ holds", "06"]
     run, photos = recorded.deciding("baseline-accuracy") or pytest.fail("no run decides")
     assert by_claim["baseline-accuracy"][0] == (
         f"{photos.measured()} on photos (run {run}); 80.0 % (71.1 to 86.7 %) here"
@@ -100,7 +100,7 @@ def test_the_report_names_every_claim_and_every_notebook(quick: Path, sources: l
 
     notebooks = rows(page, "Executed notebooks")
     assert notebooks["00 · Start <here>"] == ["1.5", "✓ passed"]
-    assert notebooks["05 · Baseline Cell 7: fit(<data>) -> ValueError: no"] == ["200.0", "✗ failed"]
+    assert notebooks["06 · Baseline Cell 7: fit(<data>) -> ValueError: no"] == ["200.0", "✗ failed"]
     assert notebooks["09 · Last"] == ["–", "– not run"]
     assert (
         "1 of 3 notebooks passed, in 3.4 minutes of computing, the last at 2026-01-31 17:09" in page
@@ -121,8 +121,8 @@ def test_the_ladder_has_words_and_says_what_is_missing(quick: Path, sources: lis
 def test_every_executed_notebook_has_a_page_and_a_way_on(quick: Path, sources: list[Path]) -> None:
     report.build(quick, sources)
     first = (quick / "00_start.html").read_text(encoding="utf-8")
-    second = (quick / "05_baseline.html").read_text(encoding="utf-8")
-    assert '<a href="05_baseline.html">05 · Baseline →</a>' in first
+    second = (quick / "06_baseline.html").read_text(encoding="utf-8")
+    assert '<a href="06_baseline.html">06 · Baseline →</a>' in first
     assert '<a href="00_start.html">← 00 · Start &lt;here&gt;</a>' in second
     assert "09_last" not in second
     assert not (quick / "09_last.html").exists()
@@ -132,16 +132,16 @@ def test_every_executed_notebook_has_a_page_and_a_way_on(quick: Path, sources: l
 
 
 def test_records_of_notebooks_that_are_gone_do_not_count(quick: Path, sources: list[Path]) -> None:
-    Record("05_renamed", "quick", 3600, "passed", finished="2026-01-30 17:05").save(quick)
+    Record("06_renamed", "quick", 3600, "passed", finished="2026-01-30 17:05").save(quick)
     report.build(quick, sources)
     page = (quick / "index.html").read_text(encoding="utf-8")
     assert "1 of 3 notebooks passed" in page
-    assert "05_renamed" not in page
+    assert "06_renamed" not in page
 
 
 def test_damaged_findings_are_named(quick: Path, sources: list[Path]) -> None:
-    (quick / "records/05.claims.json").write_text("{")
-    with pytest.raises(ValueError, match=r"05\.claims\.json"):
+    (quick / "records/06.claims.json").write_text("{")
+    with pytest.raises(ValueError, match=r"06\.claims\.json"):
         report.build(quick, sources)
 
 
@@ -189,7 +189,7 @@ def test_two_runs_are_laid_side_by_side(
     assert accuracy[1] == "80.0 % (71.1 to 86.7 %) ✓ holds"
     parameters = next(cells for heading, cells in told.items() if heading.startswith("3,453,121"))
     assert parameters[2] == "same"
-    assert rows(page, "Seconds")["05_baseline"] == ["200.0 s", "200.0 s", "1.00"]
+    assert rows(page, "Seconds")["06_baseline"] == ["200.0 s", "200.0 s", "1.00"]
     assert "quick: drawings: 80.0%; laptop: photos: 80.0%" in page
 
 

@@ -26,18 +26,18 @@ def test_the_longest_way_starts_first(profile: str) -> None:
     seconds = recorded.load(profile).seconds
     tasks = [task(name, seconds=seconds[name]) for name in NAMES]
     order = [one.name[:2] for one in schedule.ordered(tasks)]
-    assert order[0] == "05", "06 and 07 wait for it"
-    assert order[-1] == "13", "it sums up the others"
-    at_once = [name for name in order if not schedule.waits_for(name, ["05_baseline", "13_ladder"])]
-    assert set(at_once) == {"05", "00", "01", "02", "03", "14"}, "those that need no images"
-    assert set(at_once[:3]) == {"05", "02", "03"}
+    assert order[0] == "06", "07 and 08 wait for it"
+    assert order[-1] == "14", "it sums up the others"
+    at_once = [name for name in order if not schedule.waits_for(name, ["06_baseline", "14_ladder"])]
+    assert set(at_once) == {"06", "00", "02", "03", "04", "17"}, "those that need no images"
+    assert set(at_once[:3]) == {"06", "03", "04"}
 
 
 def test_notebooks_wait_only_for_those_that_run() -> None:
-    assert schedule.waits_for("06_a", ["01_b", "05_c"])
-    assert not schedule.waits_for("06_a", ["01_b"])
-    assert schedule.waits_for("13_a", ["14_b"])
-    assert not schedule.waits_for("05_a", ["04_b", "13_c"])
+    assert schedule.waits_for("07_a", ["01_b", "06_c"])
+    assert not schedule.waits_for("07_a", ["01_b"])
+    assert schedule.waits_for("14_a", ["17_b"])
+    assert not schedule.waits_for("06_a", ["05_b", "14_c"])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ with open({log!r}, "a", buffering=1) as log:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_all_run_once_no_more_at_a_time_than_asked(tmp_path: Path, jobs: int) -> None:
     log = tmp_path / "log"
-    names = ["01_a", "02_b", "05_c", "06_d", "13_e"]
+    names = ["01_a", "02_b", "06_c", "07_d", "14_e"]
     tasks = [task(name, LOG.format(log=str(log), name=name)) for name in names]
     assert schedule.run(tasks, jobs, {}) == []
     lines = [line.split() for line in log.read_text().splitlines()]
@@ -85,8 +85,8 @@ def test_all_run_once_no_more_at_a_time_than_asked(tmp_path: Path, jobs: int) ->
         most = max(most, running)
     assert most == jobs
     assert sorted(name for what, name in lines if what == "start") == names
-    assert lines.index(["end", "05_c"]) < lines.index(["start", "06_d"])
-    assert [name for _, name in lines[-2:]] == ["13_e", "13_e"]
+    assert lines.index(["end", "06_c"]) < lines.index(["start", "07_d"])
+    assert [name for _, name in lines[-2:]] == ["14_e", "14_e"]
 
 
 def test_after_a_failure_the_others_go_on_and_its_output_is_shown(

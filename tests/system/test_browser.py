@@ -174,7 +174,7 @@ def luminance(color: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index", "01_building_blocks"])
+@pytest.mark.parametrize("name", ["index", "02_building_blocks"])
 def test_text_is_legible_on_light_and_on_dark(
     browser: Browser, site: Path, name: str, scheme: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""The network that notebook 05 leaves for 06 and 07: the same one, or none."""
+"""The network that notebook 06 leaves for 06 and 07: the same one, or none."""
 
 import shutil
 from dataclasses import replace
@@ -82,7 +82,7 @@ def keep_baseline(model: keras.Model, history: History, pets: loading.Pets, *, c
 
 
 def by_hand(pets: loading.Pets, folder: Path, rate: float) -> tuple[keras.Model, History]:
-    """What notebook 05 does, with layers of other names."""
+    """What notebook 06 does, with layers of other names."""
     keras.utils.set_random_seed(TINY.baseline_seed)
     model = small_cnn(64)
     model = keras.Sequential.from_config(

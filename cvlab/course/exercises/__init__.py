@@ -7,7 +7,7 @@ In a notebook an exercise is three cells:
    what goes in and what comes out, and nothing else but imports. It uses its arguments and the
    notebook's imports only. `make student` keeps its signature and docstring and replaces the body
    by `raise NotImplementedError`.
-3. Code that checks it: `exercises.check("05.1", parameters)`.
+3. Code that checks it: `exercises.check("06.1", parameters)`.
 
 The right answers and the known mistakes are listed in one module for each part of the course,
 `cvlab.course.exercises.basics` and its siblings; `judging.Exercise` says how to write an entry.
@@ -28,7 +28,7 @@ def check(number: str, answer: Answer) -> Result:
     """Return whether an answer to an exercise is right, and why.
 
     Args:
-        number: Notebook and exercise, for example `05.1`.
+        number: Notebook and exercise, for example `06.1`.
         answer: The function you wrote, without calling it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The exercises of notebooks 00 to 03: right answers, and the mistakes that readers make."""
+"""The exercises of notebooks 00 to 04: right answers, and the mistakes that readers make."""
 
 from collections.abc import Callable
 from functools import partial, reduce
@@ -196,7 +196,7 @@ EXERCISES: Final = {
             "its bounds.": lambda a, b: a[0] < b[1] and b[0] < a[1],
         },
     ),
-    "01.1": Exercise(
+    "02.1": Exercise(
         truth=lambda output, kernel, stride: next(
             size for size in count(kernel) if len(range(0, size - kernel + 1, stride)) == output
         ),
@@ -212,7 +212,7 @@ EXERCISES: Final = {
             "be complete.": lambda output, kernel, stride: output * stride + kernel - 1,
         },
     ),
-    "01.2": Exercise(
+    "02.2": Exercise(
         truth=_feature_maps,
         cases=((_IMAGE, _FILTERS),),
         why="One ring of zeros lets a 3 × 3 window sit on every pixel.",
@@ -229,7 +229,7 @@ EXERCISES: Final = {
             "in front.": partial(_feature_maps, pad=(0, 2)),
         },
     ),
-    "01.3": Exercise(
+    "02.3": Exercise(
         truth=partial(convolve2d, mode="full"),
         cases=((_INCOMING, _KERNEL), (_INCOMING[:2], _KERNEL[:2])),
         why="Every output hands its gradient back to the pixels under the window, weight by "
@@ -246,7 +246,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "02.1": Exercise(
+    "03.1": Exercise(
         truth=lambda variance, momentum, steps: reduce(
             lambda moving, _: momentum * moving + (1 - momentum) * variance, range(steps), 1.0
         ),
@@ -263,7 +263,7 @@ EXERCISES: Final = {
             "still left.": lambda v, p, t: 1 + t * (1 - p) * (v - 1),
         },
     ),
-    "02.2": Exercise(
+    "03.2": Exercise(
         truth=_complex_steps,
         cases=(_BACK,),
         why="It agrees with what happens to the loss when each number is nudged.",
@@ -283,7 +283,7 @@ EXERCISES: Final = {
             "effects add up.": partial(_backward, "gamma mean variance averaged"),
         },
     ),
-    "02.3": Exercise(
+    "03.3": Exercise(
         truth=_fold,
         cases=(_FOLDED,),
         why="In inference mode BatchNorm is affine, and so is a convolution: two in a row are one.",
@@ -299,7 +299,7 @@ EXERCISES: Final = {
             "not added.": lambda k, g, b, mv, e: _stretched(k, b, -mv[0], g / np.sqrt(mv[1] + e)),
         },
     ),
-    "03.1": Exercise(
+    "04.1": Exercise(
         truth=_by_groups,
         cases=((_MAPS, 1), (_MAPS, 2), (_MAPS, 3), (_MAPS, 6)),
         why="One group is layer normalization, a group for each channel is instance "
@@ -316,7 +316,7 @@ EXERCISES: Final = {
         },
         tolerance=1e-5,
     ),
-    "03.2": Exercise(
+    "04.2": Exercise(
         truth=_who_notices,
         cases=((),),
         why="Layer, instance and group normalization divide each picture by its own spread. The "
@@ -335,7 +335,7 @@ EXERCISES: Final = {
             },
         },
     ),
-    "03.3": Exercise(
+    "04.3": Exercise(
         truth=_corrections,
         cases=(
             ((1.0, 2.0), (0.5, 1.6), 3.0, 5.0),

@@ -1,4 +1,4 @@
-"""The exercises of notebooks 09 to 11: right answers, and the mistakes that readers make."""
+"""The exercises of notebooks 10 to 12: right answers, and the mistakes that readers make."""
 
 from functools import partial
 from itertools import count
@@ -71,7 +71,7 @@ def _surer(probabilities: Array, factor: float) -> Array:
 _WEIGHTS: Final = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
 
 EXERCISES: Final = {
-    "09.1": Exercise(
+    "10.1": Exercise(
         # Cut the numbers of the images into pieces.
         truth=lambda count, size: [
             (piece[0], piece[-1] + 1)
@@ -92,7 +92,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "09.2": Exercise(
+    "10.2": Exercise(
         truth=_caffe,
         cases=((_COLORS,), (np.full((1, 2, 2, 3), 255.0),), (np.zeros((1, 1, 1, 3)),)),
         why="VGG16 learned from pictures in this order and around this mean, so it needs both.",
@@ -111,7 +111,7 @@ EXERCISES: Final = {
         },
         tolerance=1e-4,
     ),
-    "09.3": Exercise(
+    "10.3": Exercise(
         truth=_head_parameters,
         cases=(
             (4, 4, 512, 256, False),
@@ -135,7 +135,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "10.1": Exercise(
+    "11.1": Exercise(
         truth=lambda views, view, whole, head: next(
             epochs for epochs in count() if views * view + epochs * head < epochs * whole
         ),
@@ -153,7 +153,7 @@ EXERCISES: Final = {
             "cost the same.": lambda views, view, whole, head: int(views * view / (whole - head)),
         },
     ),
-    "10.2": Exercise(
+    "11.2": Exercise(
         truth=lambda predict, images: np.mean(
             [predict(images), predict(np.flip(images, axis=2))], axis=0
         ),
@@ -178,7 +178,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "11.1": Exercise(
+    "12.1": Exercise(
         truth=_vgg16_from,
         cases=((5,), (4,), (3,), (1,)),
         why="Nearly half of the base's parameters are in its last block, most of the rest in the "
@@ -192,7 +192,7 @@ EXERCISES: Final = {
             "the picture.": partial(_vgg16_from, channels=1),
         },
     ),
-    "11.2": Exercise(
+    "12.2": Exercise(
         truth=_surer,
         cases=(
             (np.array([0.1, 0.5, 0.6, 0.99]), 3.0),
@@ -213,7 +213,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "11.3": Exercise(
+    "12.3": Exercise(
         truth=lambda before, after: float(norm(after - before) / norm(before)),
         cases=(
             (_WEIGHTS, 1.02 * _WEIGHTS),

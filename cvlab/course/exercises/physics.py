@@ -1,4 +1,4 @@
-"""The exercises of notebook 14: right answers, and the mistakes that readers make."""
+"""The exercises of notebook 17: right answers, and the mistakes that readers make."""
 
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ _STATE: Final = np.array([1, -1, -1, 1, 1, -1])
 _MEMORIES: Final = _rng.normal(size=(5, 8))
 
 EXERCISES: Final = {
-    "14.1": Exercise(
+    "17.1": Exercise(
         truth=_by_flipping,
         cases=((_MAGNETS, _STATE, 0), (_MAGNETS, _STATE, 2), (_MAGNETS, -_STATE, 3)),
         why="Only the pairs with this neuron change, and each of them changes its sign.",
@@ -61,7 +61,7 @@ EXERCISES: Final = {
             "the neuron points now.": lambda w, s, i: 2 * (w[i] @ s),
         },
     ),
-    "14.2": Exercise(
+    "17.2": Exercise(
         truth=lambda: (np.array([[0, 1], [1, 0]]), np.array([1, -1])),
         cases=((),),
         look=_of_all_at_once,
@@ -76,7 +76,7 @@ EXERCISES: Final = {
             "and states are +1 and -1.": lambda: (np.array([[-1, 0], [0, -1]]), np.array([1, 1])),
         },
     ),
-    "14.3": Exercise(
+    "17.3": Exercise(
         truth=_attend,
         cases=(
             (_MEMORIES, _MEMORIES[2] + 0.1, 1.0),

@@ -1,4 +1,4 @@
-"""The exercises of notebooks 04 to 07: right answers, and the mistakes that readers make."""
+"""The exercises of notebooks 05 to 08: right answers, and the mistakes that readers make."""
 
 from collections.abc import Callable
 from functools import partial
@@ -99,7 +99,7 @@ _MAPS: Final = np.maximum(_rng.normal(size=(3, 4, 5)), 0)
 _SLOPES: Final = _rng.normal(size=(3, 4, 5))
 
 EXERCISES: Final = {
-    "04.1": Exercise(
+    "05.1": Exercise(
         # The overlap of two random subsets follows the hypergeometric distribution.
         truth=lambda chosen, available: float(stats.hypergeom(available, chosen, chosen).mean()),
         cases=((1000, 12_500), (1000, 2000), (10, 12)),
@@ -114,7 +114,7 @@ EXERCISES: Final = {
             "draw from.": lambda chosen, available: (chosen / available) ** 2,
         },
     ),
-    "04.2": Exercise(
+    "05.2": Exercise(
         # Trained on at least once: the tail of the binomial distribution.
         truth=lambda share, epochs: float(stats.binom.sf(0, epochs, share)),
         cases=((0.8, 1), (0.8, 2), (0.8, 3), (0.5, 4), (0.8, 0)),
@@ -129,7 +129,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "04.3": Exercise(
+    "05.3": Exercise(
         truth=partial(_standardized, source="train"),
         cases=((_rng.normal(3, 2, size=(20, 4)), _rng.normal(4, 1, size=(10, 4))),),
         why="New pictures come one by one and bring no mean with them: only the training split's "
@@ -146,7 +146,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "05.1": Exercise(
+    "06.1": Exercise(
         truth=_parameters,
         cases=((150, 512), (200, 512), (150, 64), (64, 512), (151, 512)),
         why="Only the first dense layer depends on the picture's size, and it has nearly all the "
@@ -162,7 +162,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "05.2": Exercise(
+    "06.2": Exercise(
         truth=_cross_entropy,
         cases=(_GUESSES, (np.array([0.5, 0.5]), np.array([0, 1]))),
         why="A coin's loss comes out as ln 2, and being sure and wrong is what costs most.",
@@ -179,7 +179,7 @@ EXERCISES: Final = {
             "sure and wrong.": lambda p, y: float(np.mean(np.abs(p - y))),
         },
     ),
-    "05.3": Exercise(
+    "06.3": Exercise(
         truth=lambda: ("rises", "stays"),
         cases=((),),
         why="The network has enough parameters to learn any labels by heart, and there is nothing "
@@ -193,7 +193,7 @@ EXERCISES: Final = {
             "learn from?": lambda: ("stays", "rises"),
         },
     ),
-    "06.1": Exercise(
+    "07.1": Exercise(
         truth=lambda degrees: float(np.deg2rad(degrees) / (2 * np.pi)),
         cases=((40,), (180,), (7.5,)),
         why="A full turn has 360 degrees, and the range counts to either side in both libraries.",
@@ -208,7 +208,7 @@ EXERCISES: Final = {
             "way round.": lambda degrees: 360 / degrees,
         },
     ),
-    "06.2": Exercise(
+    "07.2": Exercise(
         # Search for the angle at which the outermost row is where it should be.
         truth=lambda pixels, size: float(
             optimize.brentq(lambda a: (size - 1) / 2 * np.sin(np.deg2rad(a)) - pixels, 0, 90)
@@ -230,7 +230,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "06.3": Exercise(
+    "07.3": Exercise(
         truth=_gains_by_counting,
         cases=((0.70, 0.80), (0.80, 0.84), (0.50, 0.97)),
         why="One gain, three numbers: from 96 to 97 % is one point, 1 % relative, and a quarter of "
@@ -247,7 +247,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "07.1": Exercise(
+    "08.1": Exercise(
         truth=lambda values, kept, rate: np.where(kept, values / (1 - rate), 0),
         cases=(
             (_rng.normal(size=(4, 6)), _HALF, 0.5),
@@ -271,7 +271,7 @@ EXERCISES: Final = {
             "own lot.": lambda values, kept, rate: values * kept / kept.mean(),
         },
     ),
-    "07.2": Exercise(
+    "08.2": Exercise(
         truth=_kept_epoch,
         cases=(
             (_CURVES,),
@@ -292,7 +292,7 @@ EXERCISES: Final = {
             "That is the epoch with the largest loss.": partial(_epoch, np.argmax, "val_loss"),
         },
     ),
-    "07.3": Exercise(
+    "08.3": Exercise(
         truth=_heat,
         cases=((_MAPS, _SLOPES), (_MAPS, -np.abs(_SLOPES)), (_MAPS + 1, _SLOPES)),
         why="A channel counts by how much the logit depends on it, wherever it is active, and only "

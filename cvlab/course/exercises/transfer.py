@@ -1,4 +1,4 @@
-"""The exercises of notebooks 08, 12 and 13: right answers, and the mistakes readers make."""
+"""The exercises of notebooks 09, 13 and 14: right answers, and the mistakes readers make."""
 
 from collections.abc import Callable
 from functools import partial
@@ -81,7 +81,7 @@ def _upper_tail(only_first: int, only_second: int) -> float:
 
 
 EXERCISES: Final = {
-    "08.1": Exercise(
+    "09.1": Exercise(
         truth=_inception_parameters,
         cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
         why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
@@ -96,7 +96,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "08.2": Exercise(
+    "09.2": Exercise(
         truth=lambda m, n, k: (k * k * m + m * n) / (k * k * m * n),
         cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
         why="With a few hundred filters what remains is about one part in window × window.",
@@ -112,7 +112,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "08.3": Exercise(
+    "09.3": Exercise(
         truth=lambda size, patch: (len(range(0, size, patch)) ** 2 + 1) ** 2,
         cases=((224, 16), (384, 16), (64, 8)),
         why="Twice the picture's side makes nearly sixteen times the comparisons.",
@@ -127,7 +127,7 @@ EXERCISES: Final = {
             "a key.": lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
         },
     ),
-    "12.1": Exercise(
+    "13.1": Exercise(
         truth=_weights_that_train,
         cases=(
             ([("conv", True, True), ("norm", False, True), ("pool", False, True)],),
@@ -146,7 +146,7 @@ EXERCISES: Final = {
             "Frozen layers are counted too.": partial(_count, frozen=True),
         },
     ),
-    "12.2": Exercise(
+    "13.2": Exercise(
         truth=_normalizes_by,
         cases=((True, True), (True, False), (False, True), (False, False)),
         why="Only a layer that may train, in a call that trains, looks at the batch.",
@@ -160,7 +160,7 @@ EXERCISES: Final = {
             "in `predict`?": lambda *flags: _STATISTICS[not all(flags)],
         },
     ),
-    "12.3": Exercise(
+    "13.3": Exercise(
         truth=lambda momentum, share: next(n for n in count() if 1 - momentum**n >= share),
         cases=((0.99, 0.5), (0.9, 0.9), (0.99, 0.99), (0.5, 0.9), (0.75, 0.3)),
         why="After n batches the old mean has the weight momentum to the power of n.",
@@ -173,7 +173,7 @@ EXERCISES: Final = {
             "the whole.": lambda momentum, share: ceil(share / (1 - momentum)),
         },
     ),
-    "13.1": Exercise(
+    "14.1": Exercise(
         truth=lambda a, b: float(stats.binomtest(a, a + b).pvalue),
         cases=((20, 8), (8, 20), (5, 5), (1, 0), (0, 12)),
         why="If both networks were equally good, each disputed picture would be a coin toss.",
@@ -186,7 +186,7 @@ EXERCISES: Final = {
             "probability cannot.": lambda a, b: 2 * _upper_tail(a, b),
         },
     ),
-    "13.2": Exercise(
+    "14.2": Exercise(
         truth=lambda accuracy, half_width: next(
             n for n in count(1) if 1.96 * sqrt(accuracy * (1 - accuracy) / n) <= half_width
         ),
