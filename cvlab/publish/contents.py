@@ -24,9 +24,10 @@ PROJECT: Final = Path(__file__).parents[2]
 
 _TIME: Final = re.compile(r"\*\*Time\*\*.*?(?=\n\*\*|\n\n|\Z)", re.DOTALL)
 _OPEN: Final = re.compile(r"\n\n\*\*Open\*\* .*\Z", re.DOTALL)
-_WAY: Final = re.compile(r"\n\n---\n\n.*\Z", re.DOTALL)
+WAY: Final = re.compile(r"\n\n---\n\n.*\Z", re.DOTALL)
 _TABLE: Final = re.compile(r"(?<=## Contents\n\n).*?(?=\n\n## |\Z)", re.DOTALL)
 
+COLAB_CELL: Final = "colab"
 # First cell where a repository is set. Only a reader on Colab needs it, so it asks first.
 _COLAB: Final = str(asset("colab.txt")).strip()
 
@@ -133,7 +134,7 @@ def write(
     if sentence := time_line(name, runs):
         first.source = _TIME.sub(sentence, first.source, count=1)
     first.source = f"{_OPEN.sub('', first.source)}\n\n{links(name, course)}".rstrip()
-    last.source = _WAY.sub("", last.source) + f"\n\n---\n\n{way(name, titles)}"
+    last.source = WAY.sub("", last.source) + f"\n\n---\n\n{way(name, titles)}"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _TABLE.sub(lambda _: table(titles, runs), cell.source)
@@ -141,7 +142,7 @@ def write(
     notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(start)]
     if course:
         cell = nbformat.v4.new_code_cell(_COLAB.format(repository=course))
-        cell.id = "colab"
+        cell.id = COLAB_CELL
         notebook.cells.insert(1, cell)
     return notebook
 
