@@ -7,6 +7,7 @@ pyproject.toml. Everything else in a notebook stays as it is.
 
 import copy
 import re
+import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,17 @@ def repository(settings: Path = PROJECT / "pyproject.toml") -> str:
             "the course on GitHub, or empty"
         )
     return name
+
+
+def origin(folder: Path = PROJECT) -> str:
+    """The "owner/name" of a checkout whose remote `origin` is on GitHub; empty for any other."""
+    asked = ["git", "-C", str(folder), "remote", "get-url", "origin"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # git is not installed
+        return ""
+    found = re.search(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", done.stdout.strip())
+    return found[1] if found else ""
 
 
 def span(seconds: float) -> str:

@@ -7,6 +7,8 @@ claims is written from the recorded runs. The site works without a server and wi
 import copy
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from html import escape
@@ -38,11 +40,8 @@ def build(notebooks: Sequence[Path], target: Path) -> Path:
 
     Raises:
         RuntimeError: If Sphinx warns, for example of a link that leads nowhere; the message holds
-            the warnings.
-        ModuleNotFoundError: If Sphinx is not installed.
+            the warnings. Also if Sphinx is not installed (`pip install -e ".[dev]"`).
     """
-    from sphinx.cmd.build import build_main  # noqa: PLC0415 - only this command needs it
-
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory() as work:
         source, log = Path(work, "source"), Path(work, "warnings")
@@ -59,9 +58,10 @@ def build(notebooks: Sequence[Path], target: Path) -> Path:
         (source / "index.md").write_text(index.replace("{notebooks}", names), encoding="utf-8")
         shutil.copy(_FOLDER / "conf.py", source)
         options = ["-q", "-b", "html", "-w", str(log), "-d", f"{work}/doctrees"]
-        status = build_main([*options, str(source), str(target)])
-        warnings = log.read_text(encoding="utf-8") if log.exists() else ""
-    if status or warnings:
+        command = [sys.executable, "-m", "sphinx", *options, str(source), str(target)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        warnings = log.read_text(encoding="utf-8") if log.exists() else done.stderr
+    if done.returncode or warnings:
         raise RuntimeError(f"The book was not built cleanly:\n{warnings}")
     return target / "index.html"
 
@@ -87,7 +87,7 @@ def page_of(notebook: NotebookNode) -> NotebookNode:
 def _elsewhere(link: re.Match[str]) -> str:
     """A link to a file of the project that is no page of the book."""
     text, file = link.groups()
-    course = contents.repository()
+    course = contents.repository() or contents.origin()
     address = f"https://github.com/{course}/blob/main/{file}"
     return f"[{text}]({address})" if course else f"{text} (`{file}`)"
 

@@ -11,7 +11,7 @@ from cvlab.publish.formulas import mathml
 
 project = "cvlab"
 author = "the cvlab authors"
-copyright = f"{author}. Text and figures: CC BY 4.0, code: Apache 2.0"
+copyright = f"{author}. Text and figures: CC BY 4.0, code: Apache 2.0"  # noqa: A001 - Sphinx's name
 version = release = cvlab.__version__
 extensions = [
     "myst_nb",
@@ -27,11 +27,13 @@ html_show_sourcelink = False
 html_math_renderer = "mathml"
 templates_path: list[str] = []
 
-_course = contents.repository()
+_course = contents.repository() or contents.origin()
 html_theme_options: dict[str, Any] = {
     "show_toc_level": 2,
     "home_page_in_toc": True,
     "use_download_button": False,
+    # The sidebar has a search field and the title; a bar above would repeat them.
+    **{f"navbar_{part}": [] for part in ("start", "center", "end", "persistent")},
     **(
         {
             "repository_url": f"https://github.com/{_course}",
