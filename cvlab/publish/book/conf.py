@@ -77,4 +77,4 @@ def _block(self: Any, node: nodes.math_block) -> None:
 
 def setup(app: Sphinx) -> None:
     """Draw formulas as MathML, which needs no script."""
-    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))  # type: ignore[arg-type]
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
