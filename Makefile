@@ -41,10 +41,12 @@ compare: $(READY) ## two runs side by side (A=build/quick B=build/laptop)
 book: ## the course as a static site, in build/book/
 contents: ## write contents, times and links between the notebooks again
 student: ## copies without solutions and outputs, for students, in build/student/
-lab: ## open the course in JupyterLab
+lab: ## open a working copy of the course in JupyterLab (MASTERS=1: the committed notebooks)
 pretrain: ## train the embedded base again on drawn animals (15 minutes)
-book contents student lab pretrain: $(READY)
+book contents student pretrain: $(READY)
 	@$(CVLAB) $@
+lab: $(READY)
+	@$(CVLAB) lab $(if $(MASTERS),--masters)
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
 	@$(CVLAB) refresh $(jobs) $(NOTEBOOKS)
 # Two tests at a time, each on its part of the cores; without oneDNN, whose allocator keeps memory.

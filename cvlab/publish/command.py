@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         added[name] = commands.add_parser(name, help=text, description=text, parents=parents)
         added[name].set_defaults(run=run)
     added["compare"].add_argument("runs", nargs=2, type=Path, metavar="RUN")
+    added["lab"].add_argument("--masters", action="store_true", help="the committed notebooks")
     added["contents"].add_argument("--check", action="store_true", help="only name changes")
     for name, (_, text) in _EXPERIMENTS.items():
         commands.add_parser(name, help=text)
@@ -230,8 +231,18 @@ _refresh, _check = partial(_each, _EXECUTE), partial(_each, _PYTEST)
 
 
 def _lab(options: argparse.Namespace) -> None:
+    from cvlab.publish import workbench
+
     _environment(options)
-    command = [sys.executable, "-m", "jupyterlab", str(_sources(options)[0])]
+    notebooks = _sources(options)
+    if not options.masters:
+        folder = options.out / "course"
+        for path in workbench.refresh(_sources(options, every=True), folder):
+            print(f"{path} has your edits and stays. Delete it to get the newer version.")
+        notebooks = [folder / path.name for path in notebooks]
+    command = [sys.executable, "-m", "jupyterlab", str(notebooks[0])]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in a container
+        command.append("--allow-root")
     os.execv(sys.executable, command)  # so that JupyterLab itself asks after Ctrl-C
 
 
@@ -313,5 +324,5 @@ _COMMANDS: Final[dict[str, tuple[Any, ...]]] = {
     "refresh": (_refresh, "run committed notebooks again", "all", "some", "kernels"),
     "contents": (_contents, "write contents, times and links again", "all"),
     "check": (_check, "compare with the committed outputs (nbval)", "all", "some", "kernels"),
-    "lab": (_lab, "open the course in JupyterLab", "all", "some", "kernels"),
+    "lab": (_lab, "open a working copy of the course in JupyterLab", "all", "some", "kernels"),
 }

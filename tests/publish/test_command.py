@@ -278,8 +278,11 @@ def test_lab_opens_the_first_notebook(project: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(project)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(os, "execv", lambda program, arguments: opened.append(arguments))
-    command.main(["lab"])  # it returns only in this test
-    assert opened == [[sys.executable, "-m", "jupyterlab", "lectures/01_a.ipynb"]]
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []
+    for given, opens in ([], "build/course/01_a.ipynb"), (["--masters"], "lectures/01_a.ipynb"):
+        command.main(["lab", *given])  # it returns only in this test
+        assert opened.pop() == [sys.executable, "-m", "jupyterlab", opens, *as_root]
+    assert (project / "build/course/04_b.ipynb").exists()
 
 
 def test_contents_that_differ_are_named_and_written(
