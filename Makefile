@@ -40,11 +40,13 @@ compare: $(READY) ## two runs side by side (A=build/quick B=build/laptop)
 	@$(CVLAB) compare $(foreach run,A B,$(if $(value $(run)),$(call quoted,$(run))))
 book: ## the course as a static site, in build/book/
 contents: ## write contents, times and links between the notebooks again
-student: ## copies without solutions and outputs, for students, in build/student/
+student: ## copies without solutions and outputs (FORMAT=nbgrader: assignments for graders)
 lab: ## open a working copy of the course in JupyterLab (MASTERS=1: the committed notebooks)
 pretrain: ## train the embedded base again on drawn animals (15 minutes)
-book contents student pretrain: $(READY)
+book contents pretrain: $(READY)
 	@$(CVLAB) $@
+student: $(READY)
+	@$(CVLAB) student $(if $(value FORMAT),--format $(call quoted,FORMAT))
 lab: $(READY)
 	@$(CVLAB) lab $(if $(MASTERS),--masters)
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)

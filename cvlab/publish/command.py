@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         added[name] = commands.add_parser(name, help=text, description=text, parents=parents)
         added[name].set_defaults(run=run)
     added["compare"].add_argument("runs", nargs=2, type=Path, metavar="RUN")
+    formats = ("copies", "nbgrader")
+    added["student"].add_argument("--format", choices=formats, default=formats[0])
     added["lab"].add_argument("--masters", action="store_true", help="the committed notebooks")
     added["contents"].add_argument("--check", action="store_true", help="only name changes")
     for name, (_, text) in _EXPERIMENTS.items():
@@ -268,8 +270,12 @@ def _book(options: argparse.Namespace) -> None:
 
 
 def _student(options: argparse.Namespace) -> None:
-    from cvlab.publish import student
+    from cvlab.publish import assignments, student
 
+    if options.format == "nbgrader":
+        written = assignments.write(_sources(options), options.out / "nbgrader" / "source")
+        print(f"{len(written)} assignments are in {options.out / 'nbgrader' / 'source'}")
+        return
     folder = options.out / "student"
     written = student.copies(_sources(options), folder)
     print(f"{len(written)} notebooks without solutions are in {folder}")
