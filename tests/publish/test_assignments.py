@@ -67,7 +67,8 @@ def test_nbgrader_tells_a_solved_copy_from_an_unsolved_one(tmp_path: Path) -> No
         target = tmp_path / "submitted" / student / name / path.name
         target.parent.mkdir(parents=True)
         target.write_text(copy.read_text(encoding="utf-8"), encoding="utf-8")
-    nbgrader("autograde", name)
+    # Its limits are for idle machines.
+    nbgrader("autograde", name, "--Execute.timeout=600", "--Execute.iopub_timeout=60")
     with sqlite3.connect(tmp_path / "gradebook.db") as book:
         query = (
             "select s.id, sum(g.auto_score) from student s"
