@@ -35,12 +35,12 @@ def neuron(inputs: Mapping[str, float], weights: Mapping[str, float], bias: floa
     text = {"ha": "center", "va": "center", "fontsize": 11, "color": INK}
     rows = np.linspace(1, -1, len(inputs)) if len(inputs) > 1 else [0.0]
     for (name, value), y in zip(inputs.items(), rows, strict=True):
-        ax.annotate("", (3.05, 0.2 * y), (0.75, y), arrowprops=arrow)
+        ax.annotate("", (2.72, 0.22 * y), (0.5, 0.95 * y), arrowprops=arrow)
         ax.text(0, y, f"{name}\n{value:.2f}", bbox=ball, **text)
-        ax.text(1.75, 0.66 * y + 0.12, f"× {weights[name]:g}", **text)
+        ax.text(1.7, 0.57 * y + 0.2, f"× {_signed(weights[name])}", **text)
     ax.annotate("", (3.55, -0.38), (3.55, -0.95), arrowprops=arrow)
-    ax.text(3.55, -1.1, f"bias {bias:g}", **text)
-    for x, label in ((3.55, f"weighted sum\nz = {z:.2f}"), (6.0, f"sigmoid\np = {p:.3f}")):
+    ax.text(3.55, -1.1, f"bias {_signed(bias)}", **text)
+    for x, label in ((3.55, f"weighted sum\nz = {_signed(z)}"), (6.0, f"sigmoid\np = {p:.3f}")):
         ax.text(x, 0, label, bbox=ball, **text)
     ax.annotate("", (5.45, 0), (4.25, 0), arrowprops=arrow)
     ax.annotate("", (7.4, 0), (6.55, 0), arrowprops=arrow)
@@ -48,3 +48,7 @@ def neuron(inputs: Mapping[str, float], weights: Mapping[str, float], bias: floa
     ax.set(xlim=(-0.7, 8.3), ylim=(-1.45, 1.4))
     ax.set_axis_off()
     return fig
+
+
+def _signed(number: float) -> str:
+    return f"{round(number, 2):g}".replace("-", "−")
