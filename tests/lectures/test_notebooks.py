@@ -122,7 +122,10 @@ def test_every_claim_has_the_verdict_that_is_expected_of_it(path: Path) -> None:
         for output in cell.outputs
     )
     listed = statements.of_notebook(number)
-    assert listed
+    if not listed:  # the lecture takes for granted what this notebook explains
+        assert number == "01"
+        assert not any("claims.check" in cell.source for cell in code_cells(path))
+        return
     assert claims.verdict_lines({claim.id: claims.expected(claim) for claim in listed}) in printed
 
 
