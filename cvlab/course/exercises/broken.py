@@ -8,8 +8,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 CAUSES: Final = (
     "all weights start at zero",
@@ -52,6 +50,9 @@ def trainings(epochs: int = 25) -> dict[str, Curves]:
 
 
 def _train(fault: str, epochs: int) -> Curves:
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - slow, and only one notebook needs it
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+
     rng = np.random.default_rng(0)
     x, labels = load_digits(return_X_y=True)
     if fault != "inputs not scaled":

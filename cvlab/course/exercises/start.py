@@ -229,7 +229,7 @@ EXERCISES: Final = {
             "The best epoch is not the last one, but the one with the lowest loss.": (
                 lambda losses, patience: _stopped_wrongly(losses, patience, "last")
             ),
-            "Your best epoch comes after training has stopped. Nobody has seen its loss.": (
+            "Your best epoch comes after training has stopped. Its loss was never computed.": (
                 lambda losses, patience: _stopped_wrongly(losses, patience, "future")
             ),
         },
