@@ -5,7 +5,6 @@ Every command imports what it needs when it runs, so that help is there at once 
 
 import argparse
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -164,8 +163,8 @@ def _pool(
     from cvlab.publish import schedule
 
     here = machine.check(gpu=False)
-    gpu = shutil.which("nvidia-smi") is not None
-    jobs = options.jobs or schedule.jobs_for(here.cores, here.memory_gib, gpu=gpu)
+    fitting = schedule.jobs_for(here.cores, here.memory_gib, machine.gpu_memory_gib())
+    jobs = options.jobs or fitting
     known = recorded.load(profile).seconds
     tasks = [
         schedule.Task(path.stem, partial(command, path), known.get(path.stem))
@@ -251,6 +250,12 @@ def _slides(options: argparse.Namespace) -> None:
     print(f"{len(written)} notebooks as slides: {folder / 'slides/index.html'}")
 
 
+def _book(options: argparse.Namespace) -> None:
+    from cvlab.publish import book
+
+    print(f"book: {book.build(_sources(options), options.out / 'book')}")
+
+
 def _student(options: argparse.Namespace) -> None:
     from cvlab.publish import student
 
@@ -301,6 +306,7 @@ _COMMANDS: Final[dict[str, tuple[Any, ...]]] = {
     "lectures": (_lectures, "execute, then report", "all", "some", "profile", "kernels"),
     "report": (_report, "write the report of a run again", "all", "profile"),
     "slides": (_slides, "reveal.js slides of the notebooks", "all", "some", "profile"),
+    "book": (_book, "the course as a static site, from the committed outputs", "all"),
     "student": (_student, "copies without solutions and outputs", "all", "some"),
     "compare": (_compare, "two runs side by side", "all"),
     "record": (_record, "keep the times and findings of a whole run", "all", "profile"),
