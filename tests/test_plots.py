@@ -239,3 +239,12 @@ def test_the_ladder_shows_gain_and_p_value_on_each_step() -> None:
     assert texts == [["+20.0\np < 0.001", "−1.0\np = 1"], ["+20.0", "−1.0"]]
     assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim()
     assert "photos: 70.0%, 90.0%, 89.0%" in fig.alt
+
+
+def test_the_neuron_shows_its_sum_and_refuses_other_names() -> None:
+    fig = plots.neuron({"a": 1.0, "b": 0.5}, {"a": 2.0, "b": -8.0}, 1.0)
+    assert fig.alt == "A neuron: inputs a 1.00, b 0.50, weighted sum -1.00, output 0.269"
+    shown = [text.get_text() for text in fig.axes[0].texts]
+    assert {"weighted sum\nz = −1", "sigmoid\np = 0.269", "× 2", "× −8", "bias 1"} <= set(shown)
+    with pytest.raises(ValueError, match=r"inputs \['a'\] and weights \['b'\]"):
+        plots.neuron({"a": 1.0}, {"b": 1.0}, 0.0)

@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from cvlab.plots.charts import accuracies, lines, training_curves
 from cvlab.plots.diagrams import cubes, diagram, truth_table
 from cvlab.plots.images import feature_maps, matrices, photos
+from cvlab.plots.neuron import neuron
 from cvlab.plots.recorded import ladder, recorded_curves
 from cvlab.plots.style import (
     BLUE,
@@ -48,6 +49,7 @@ __all__ = [
     "lines",
     "matrices",
     "mpl",
+    "neuron",
     "photos",
     "recorded_curves",
     "style",

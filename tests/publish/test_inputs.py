@@ -5,6 +5,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from cvlab.course import statements
 from cvlab.publish import inputs
 from tests.small_project import write
 
@@ -122,7 +123,8 @@ def test_no_lecture_depends_on_how_it_is_published() -> None:
     for path in LECTURES:
         modules = inputs.reachable([_code(path)])
         assert not [name for name in modules if name.split(".")[1:2] == ["publish"]]
-        assert {"cvlab", "cvlab.profiles", "cvlab.course.claims"} <= modules.keys()
+        assert {"cvlab", "cvlab.profiles"} <= modules.keys()
+        assert ("cvlab.course.claims" in modules) == bool(statements.of_notebook(path.stem[:2]))
 
 
 def test_only_some_lectures_depend_on_the_quiz_and_on_weights() -> None:

@@ -89,6 +89,17 @@ def test_slides_follow_the_sections(notebook: NotebookNode) -> None:
     assert "Reveal.initialize" in html
 
 
+def test_code_that_only_draws_is_folded_and_its_output_is_not() -> None:
+    drawing = new_code_cell(
+        "print(1)", outputs=[new_output("stream", text="drawn")], metadata={"tags": ["hide-input"]}
+    )
+    body = pages.body(new_notebook(cells=[drawing]))
+    folded, shown = body.split("</details>")
+    assert "<summary>Code</summary>" in folded
+    assert "print" in folded
+    assert "drawn" in shown
+
+
 def test_a_page_without_title_has_one() -> None:
     assert pages.title_of(new_notebook(cells=[new_code_cell("1")])) == "Notebook"
 

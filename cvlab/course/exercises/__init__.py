@@ -10,15 +10,15 @@ In a notebook an exercise is three cells:
 3. Code that checks it: `exercises.check("06.1", parameters)`.
 
 The right answers and the known mistakes are listed in one module for each part of the course,
-`cvlab.course.exercises.basics` and its siblings; `judging.Exercise` says how to write an entry.
+`cvlab.course.exercises.start` and its siblings; `judging.Exercise` says how to write an entry.
 """
 
 from typing import Final
 
-from cvlab.course.exercises import basics, features, physics, scratch, transfer
+from cvlab.course.exercises import basics, features, physics, scratch, start, transfer
 from cvlab.course.exercises.judging import Answer, Exercise, Result, judge
 
-_PARTS: Final = (basics, scratch, features, transfer, physics)
+_PARTS: Final = (start, basics, scratch, features, transfer, physics)
 EXERCISES: Final[dict[str, Exercise]] = {
     number: exercise for part in _PARTS for number, exercise in part.EXERCISES.items()
 }

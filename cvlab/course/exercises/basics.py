@@ -1,4 +1,4 @@
-"""The exercises of notebooks 00 to 04: right answers, and the mistakes that readers make."""
+"""The exercises of notebooks 02 to 04: right answers, and the mistakes that readers make."""
 
 from collections.abc import Callable
 from functools import partial, reduce
@@ -12,19 +12,7 @@ from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(3)
 
-# 00: steps and intervals ------------------------------------------------------------------
-
-_INTERVALS: Final = (
-    ((0.70, 0.75), (0.74, 0.80)),
-    ((0.70, 0.75), (0.76, 0.80)),
-    ((0.76, 0.80), (0.70, 0.75)),
-    ((0.60, 0.90), (0.70, 0.75)),
-    ((0.70, 0.75), (0.60, 0.90)),
-    ((0.70, 0.75), (0.75, 0.80)),
-)
-
-
-# 01: shapes, convolution, its gradient ----------------------------------------------------
+# 02: shapes, convolution, its gradient ----------------------------------------------------
 
 
 def _feature_maps(
@@ -47,7 +35,7 @@ _KERNEL: Final = _rng.normal(size=(3, 3))
 _INCOMING: Final = _rng.normal(size=(4, 5))
 
 
-# 02: batch normalization ------------------------------------------------------------------
+# 03: batch normalization ------------------------------------------------------------------
 
 
 def _complex_steps(x: Array, gamma: Array, gradient: Array, epsilon: float) -> tuple[Array, ...]:
@@ -115,7 +103,7 @@ _FOLDED: Final = (
 )
 
 
-# 03: the family ---------------------------------------------------------------------------
+# 04: the family ---------------------------------------------------------------------------
 
 
 def _scaled(x: Array, axes: tuple[int, ...], epsilon: float = 1e-3) -> Array:
@@ -168,34 +156,6 @@ _OWN_SPREAD: Final = {"layer", "instance", "group"}
 _MAPS: Final = _rng.normal(1, 2, size=(3, 4, 4, 6)) * np.arange(1, 7)
 
 EXERCISES: Final = {
-    "00.1": Exercise(
-        truth=lambda images, batch_size: len(range(0, images, batch_size)),
-        cases=((2000, 20), (2000, 32), (7, 10), (10, 10), (1001, 1000)),
-        why="The last batch may be smaller than the others, but it is a step too.",
-        mistakes={
-            "Pictures that do not fill a batch are left out: a last, smaller batch is a step "
-            "as well.": lambda images, batch_size: images // batch_size,
-            "A step is a whole batch, so the number of steps is a "
-            "whole number.": lambda images, batch_size: images / batch_size,
-            "There is one step too many when the batches come out even: try 10 pictures in batches "
-            "of 10.": lambda images, batch_size: images // batch_size + 1,
-        },
-    ),
-    "00.2": Exercise(
-        truth=lambda first, second: max(first[0], second[0]) <= min(first[1], second[1]),
-        cases=_INTERVALS,
-        why="They overlap unless one ends before the other begins.",
-        mistakes={
-            "It looks only for an end of the first interval inside the second. What if the first "
-            "one contains all of "
-            "the second?": lambda a, b: b[0] <= a[0] <= b[1] or b[0] <= a[1] <= b[1],
-            "It takes for granted that the first interval is the lower one.": lambda a, b: (
-                a[1] >= b[0]
-            ),
-            "Two intervals that share only an end overlap too: each contains "
-            "its bounds.": lambda a, b: a[0] < b[1] and b[0] < a[1],
-        },
-    ),
     "02.1": Exercise(
         truth=lambda output, kernel, stride: next(
             size for size in count(kernel) if len(range(0, size - kernel + 1, stride)) == output

@@ -4,7 +4,7 @@ An exercise asks for a function. `judge` runs the reader's function and the exer
 same inputs. If they differ, it compares the reader's function with the known wrong ones, and if one
 of them returns the same, it shows the hint for that mistake.
 
-The exercises are listed in `cvlab.course.exercises.basics` and its siblings; `Exercise` says how to
+The exercises are listed in `cvlab.course.exercises.start` and its siblings; `Exercise` says how to
 write one.
 """
 
