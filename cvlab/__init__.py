@@ -12,8 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # oneDNN's convolutions, which TensorFlow takes by itself only where the processor has AVX-512. The
 # Makefile says the same for notebooks that import Keras first.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# On NVIDIA's GPUs since Ampere, products of float32 numbers keep 10 of 23 bits by default (TF32): too
-# few for the notebooks' comparisons with NumPy. Where speed counts, the profiles use bfloat16.
+# NVIDIA's GPUs since Ampere use only 10 of the 23 bits of float32 in products (TF32): too few for
+# the notebooks' comparisons with NumPy. Where speed counts, the profiles use bfloat16.
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "float32")
 

@@ -5,6 +5,8 @@ import json
 import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,6 +233,17 @@ def _memory_gib(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> float | None
     # A container may be allowed less than the machine has.
     allowed = limit.read_text().strip() if limit.is_file() else "max"
     return (min(total, int(allowed)) if allowed.isdigit() else total) / 2**30
+
+
+def gpu_memory_gib() -> float | None:
+    """Return the memory of the first GPU in GiB, as its driver says; None without one."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    query = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    done = subprocess.run(query, stdout=subprocess.PIPE, text=True, check=False)
+    mebibytes = re.match(r"\d+", done.stdout)  # without a GPU the tool explains why
+    return int(mebibytes.group()) / 1024 if mebibytes else None
 
 
 def _gpu_devices() -> list[_Gpu]:

@@ -104,7 +104,9 @@ def accuracy(name: str, trials: Iterable[Trial]) -> measure.Interval:
     found = of(name, trials)
     if len(found) == 1:
         return measure.wilson_interval(int(found[0].right.sum()), found[0].right.size)
-    return measure.mean_interval([trial.accuracy for trial in found])
+    mean = measure.mean_interval([trial.accuracy for trial in found])
+    # Where seeds differ widely, t reaches beyond what a share can be.
+    return measure.Interval(mean.value, max(0.0, mean.low), min(1.0, mean.high))
 
 
 @dataclass(frozen=True)

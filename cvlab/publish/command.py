@@ -5,7 +5,6 @@ Every command imports what it needs when it runs, so that help is there at once 
 
 import argparse
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -164,8 +163,8 @@ def _pool(
     from cvlab.publish import schedule
 
     here = machine.check(gpu=False)
-    gpu = shutil.which("nvidia-smi") is not None
-    jobs = options.jobs or schedule.jobs_for(here.cores, here.memory_gib, gpu=gpu)
+    fitting = schedule.jobs_for(here.cores, here.memory_gib, machine.gpu_memory_gib())
+    jobs = options.jobs or fitting
     known = recorded.load(profile).seconds
     tasks = [
         schedule.Task(path.stem, partial(command, path), known.get(path.stem))

@@ -252,6 +252,23 @@ def test_with_a_gpu_its_own_bfloat16_support_decides(
 
 
 @pytest.mark.parametrize(
+    ("answer", "gib"),
+    [("echo 143771; echo 143771", 140.4), ("echo No devices were found; exit 6", None)],
+)
+def test_the_gpus_memory_is_what_its_driver_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, gib: float | None
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{answer}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert machine.gpu_memory_gib() == pytest.approx(gib, abs=0.1)
+    tool.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.gpu_memory_gib() is None
+
+
+@pytest.mark.parametrize(
     ("flags", "can"),
     [("fpu avx512f avx512_bf16", True), ("amx_tile amx_bf16", True), ("avx2 avx512f", False)],
 )

@@ -83,7 +83,7 @@ def test_the_shipped_record_names_its_photos_machine_and_versions() -> None:
     assert len(set(photos)) == 1000
     assert sum(name.startswith("cat/") for name in photos) == 500
     assert {"date", "machine", "versions", "dtype_policy", "batch_size", "views"} <= kept.keys()
-    assert {"keras", "tensorflow", "numpy", "python"} <= kept["versions"].keys()
+    assert {"keras", "numpy", "python"} < kept["versions"].keys(), "and the backend"
 
 
 @pytest.mark.parametrize("one", RECORDED, ids=lambda one: f"{one.experiment}-{one.seed}")

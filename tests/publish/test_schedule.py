@@ -1,6 +1,7 @@
 """The pool: in which order notebooks start, how many at a time, and what happens when one fails."""
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -41,19 +42,21 @@ def test_notebooks_wait_only_for_those_that_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cores", "memory", "gpu", "jobs"),
+    ("cores", "memory", "gpu_memory", "jobs"),
     [
-        (2, 24.0, False, 2),
-        (8, 11.0, False, 4),
-        (2, 1.0, False, 1),
-        (4, None, False, 4),
-        (8, 64, True, 1),
+        (2, 24.0, None, 2),
+        (8, 11.0, None, 4),
+        (2, 1.0, None, 1),
+        (4, None, None, 4),
+        (16, 126.0, 140.4, 8),
+        (8, 64.0, 15.0, 2),
+        (1, 64.0, 140.4, 1),
     ],
 )
 def test_as_many_run_at_a_time_as_fit(
-    cores: int, memory: float | None, gpu: bool, jobs: int
+    cores: int, memory: float | None, gpu_memory: float | None, jobs: int
 ) -> None:
-    assert schedule.jobs_for(cores, memory, gpu=gpu) == jobs
+    assert schedule.jobs_for(cores, memory, gpu_memory) == jobs
 
 
 def test_those_that_run_at_once_share_the_cores() -> None:
@@ -127,7 +130,7 @@ def test_an_interruption_ends_what_was_started(tmp_path: Path) -> None:
 
     def interrupt() -> Sequence[str] | None:
         while not (tmp_path / "started").exists():
-            pass
+            time.sleep(0.01)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
