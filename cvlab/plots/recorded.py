@@ -42,7 +42,8 @@ def recorded_curves(
                 best = max(history["val_accuracy"][:mark])
                 ax.plot(mark, best, marker="v", color=INK, ms=7)
                 text = f"{mark} epochs:\n{best:.1%}"
-                ax.annotate(text, (mark, best), (0, 7), textcoords="offset points", ha="center")
+                look = {"textcoords": "offset points", "ha": "right", "va": "top"}
+                ax.annotate(text, (mark, best), (4, -22), **look)
         ax.axhspan(test.low, test.high, color=MUTED, alpha=0.25, lw=0, label="test, 95 % interval")
         ax.axhline(lecture, color=INK, ls=":", label="lecture")
         ax.set(title=f"{label}\ntest {test.percent()}", xlabel="epoch", ylabel="accuracy")

@@ -9,9 +9,9 @@ The options mean the same as in `ImageDataGenerator`, which the lecture uses:
 * `rotation_range` is in degrees. (`keras.layers.RandomRotation` takes fractions of a full turn:
   the lecture's 40 degrees are its `factor=40 / 360`.)
 * `shear_range` is in degrees as well: the lecture's 0.2 is a fifth of a degree and moves the
-  outermost row of a 150-pixel image by a quarter of a pixel. The number dates from a time when Keras
-  took radians (changed in January 2018, pull request 8868 of keras-team/keras). For the original
-  effect write `shear_range=math.degrees(0.2)`, 11.5 degrees.
+  outermost row of a 150-pixel image by a quarter of a pixel. The number dates from a time when
+  Keras took radians (changed in January 2018, pull request 8868 of keras-team/keras). For the
+  original effect write `shear_range=math.degrees(0.2)`, 11.5 degrees.
 * `zoom_range` scales the distance between the pixels that are read, separately for each axis:
   a factor of 1.2 shrinks the image, 0.8 magnifies it.
 * `width_shift_range` moves images left and right, `height_shift_range` up and down, as the lecture

@@ -50,7 +50,7 @@ _GUESSES: Final = (np.array([0.9, 0.2, 0.6, 0.5, 0.99]), np.array([1, 0, 0, 1, 1
 
 
 def _in_front(layers_: Any) -> tuple[set[str], bool, bool]:
-    """What layers in front of a network do: their kinds, whether values from 0 to 1 leave, vary."""
+    """Layers in front of a network: their kinds, and whether what leaves is in 0..1, and varies."""
     images = np.tile(_rng_images(8), (32, 1, 1, 1))
     first, second = (_through(layers_, images, training=True) for _ in range(2))
     inside = bool(first.min() >= 0 and first.max() <= 1.001 and first.max() > 0.1)
@@ -102,12 +102,12 @@ def _dropped_channels(values: Array, kept: Array, rate: float) -> Array:
     return result
 
 
-def _at_the_end(layers_: Any) -> tuple[set[str], bool, bool]:
-    """What the last layers of a network do: their kinds, whether probabilities leave, vary."""
+def _at_the_end(layers_: Any) -> tuple[set[str], bool, bool, bool]:
+    """Last layers of a network: their kinds, and whether what leaves is in 0..1, >= 0, varies."""
     maps = np.random.default_rng(2).normal(size=(64, 2, 2, 4)).astype(np.float32)
     first, second = (_through(layers_, maps, training=True) for _ in range(2))
-    inside = bool(first.min() > 0 and first.max() < 1)
-    return {type(layer).__name__ for layer in layers_}, inside, bool(np.any(first != second))
+    inside, varies = bool(first.min() > 0 and first.max() < 1), bool(np.any(first != second))
+    return {type(layer).__name__ for layer in layers_}, inside, bool(first.min() >= 0), varies
 
 
 def _end(names: str, *, activation: str | None = "sigmoid") -> list[Any]:
