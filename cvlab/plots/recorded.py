@@ -41,9 +41,9 @@ def recorded_curves(
             if mark <= epochs.size:
                 best = max(history["val_accuracy"][:mark])
                 ax.plot(mark, best, marker="v", color=INK, ms=7)
-                text = f"{mark} epochs:\n{best:.1%}"
-                look = {"textcoords": "offset points", "ha": "right", "va": "top"}
-                ax.annotate(text, (mark, best), (4, -22), **look)
+                ax.axvline(mark, color=MUTED, ls=":", lw=1)
+                look = {"xycoords": ("data", "axes fraction"), "ha": "right", "va": "bottom"}
+                ax.annotate(f"to {mark} \n{best:.1%} ", (mark, 0.02), **look)
         ax.axhspan(test.low, test.high, color=MUTED, alpha=0.25, lw=0, label="test, 95 % interval")
         ax.axhline(lecture, color=INK, ls=":", label="lecture")
         ax.set(title=f"{label}\ntest {test.percent()}", xlabel="epoch", ylabel="accuracy")

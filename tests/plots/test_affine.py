@@ -32,7 +32,7 @@ settings = st.fixed_dictionaries(
 def transforms(chosen: dict[str, float]) -> Transforms:
     zoom = {"width_zoom": chosen["zoom"], "height_zoom": chosen["zoom"]}
     of_one = {**{name: value for name, value in chosen.items() if name != "zoom"}, **zoom}
-    return Transforms(**{name: np.float32([value]) for name, value in of_one.items()})
+    return Transforms(**{name: np.array([value], np.float32) for name, value in of_one.items()})
 
 
 def in_the_script(chosen: dict[str, float]) -> np.ndarray:
