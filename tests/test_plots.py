@@ -230,6 +230,16 @@ def test_recorded_curves_have_a_panel_per_run_and_say_the_test_accuracy() -> Non
         plots.recorded_curves({}, lecture=0.7)
 
 
+def test_recorded_curves_mark_the_best_validation_accuracy_up_to_an_epoch() -> None:
+    history = {"accuracy": [0.6, 0.7, 0.8], "val_accuracy": [0.6, 0.75, 0.7]}
+    run = {"lecture": (history, Interval(0.72, 0.69, 0.75))}
+    fig = plots.recorded_curves(run, lecture=0.7, marks=(1, 3, 30))
+    (ax,) = fig.axes
+    marked = [np.asarray(line.get_xydata()) for line in ax.lines if line.get_marker() == "v"]
+    np.testing.assert_array_equal(np.concatenate(marked), [[1, 0.6], [3, 0.75]])
+    assert [text.get_text() for text in ax.texts] == ["to 1 \n60.0% ", "to 3 \n75.0% "]
+
+
 def test_the_ladder_shows_gain_and_p_value_on_each_step() -> None:
     heights = [Interval(0.7, 0.67, 0.73), Interval(0.9, 0.88, 0.92), Interval(0.89, 0.87, 0.91)]
     fig = plots.ladder(

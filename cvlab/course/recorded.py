@@ -100,11 +100,14 @@ def curves(claim: str, folder: Path = FOLDER) -> dict[str, tuple[History, Interv
         folder: Where the runs are kept.
 
     Returns:
-        Training history (empty if it was not kept) and test accuracy, by the run's name, base and
-        machine.
+        Training history (empty if it was not kept) and test accuracy, by the run's name and
+        machine, with the base where one was trained on (from notebook 09 on).
     """
     return {
-        f"{name}: {run.base}, {run.place}": (found.history, found.interval)
+        f"{name}: {f'{run.base}, ' * (found.claim.notebook > '08')}{run.place}": (
+            found.history,
+            found.interval,
+        )
         for name, (run, found) in on_photos(claim, folder).items()
         if found.interval is not None
     }

@@ -1,8 +1,8 @@
-"""What a network sees: its filters, its feature maps, and where it looked (Grad-CAM).
+"""Filters, feature maps, and the image regions that drove a prediction (Grad-CAM).
 
-Everything works on any Keras model of images: sequential, functional or subclassed, with other
-models inside, with preprocessing or augmentation in front. Images go in as the model takes them,
-here uint8. Models run in inference mode and do not change.
+All functions take any Keras model of images: sequential, functional or subclassed, with other
+models inside, with preprocessing or augmentation at its input. Images are passed as the model takes
+them, here uint8. Models run in inference mode and do not change.
 """
 
 from collections import Counter
@@ -169,8 +169,8 @@ def _grad_cam(
     _check_feature_map(name, seen[name])
     if prediction.ndim != 2 or not np.array_equal(seen[last_name], prediction):
         raise ValueError(
-            f"{model.name} does not end in a layer with one number for each class (its output has "
-            f"shape {prediction.shape}, its last layer is {last_name}): Grad-CAM needs a classifier"
+            f"{model.name} does not end in a layer with one output per class (its output has "
+            f"shape {prediction.shape}, its last layer is {last_name}): pass a classifier"
         )
 
     def logits(maps: Tensor) -> Tensor:
@@ -180,8 +180,8 @@ def _grad_cam(
             return _run(model, images)
 
     # The logit, not the probability: at high confidence the sigmoid is flat, and its derivative
-    # p (1 - p), which multiplies the whole gradient, vanishes in rounding. Softmax also mixes in
-    # the logits of the other classes, so a map would show evidence against them.
+    # p (1 - p), a factor of the whole gradient, rounds to zero. Softmax also depends on the logits
+    # of the other classes, so a map would show evidence against them.
     batch, outputs = prediction.shape
     inputs = keras.Input(batch_shape=seen[name].shape)
     rest = layers.Lambda(logits, output_shape=(outputs,), name="rest_of_the_network")
@@ -202,8 +202,9 @@ def cell_centers(
     """Return the centers of the receptive fields of a feature map, in pixels of the image.
 
     Without padding, each convolution removes a border of the map. In the lecture's convnet the
-    last map covers only the middle half of an image of 64 x 64 pixels; stretched over the whole
-    image, as is often done, heat would lie up to a fifth of the image away from its cause.
+    last map covers only the middle half of an image of 64 x 64 pixels. Stretched over the whole
+    image, as is often done, a high activation would be drawn up to a fifth of the image away from
+    the region that caused it.
 
     Args:
         model: A network that is one chain of layers up to the named one.
@@ -234,9 +235,8 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Draw a heatmap on its image so that it is readable without color.
 
-    Heat is brightness: the image keeps its own brightness where the heatmap is 1 and falls to a
-    third of it where the heatmap is 0. A contour, white inside and black outside, runs where the
-    heatmap is one half.
+    The image keeps its brightness where the heatmap is 1, and has a third of it where the heatmap
+    is 0. A contour, white inside and black outside, runs where the heatmap is one half.
 
     Args:
         image: Image, uint8, shape (H, W, 3).
@@ -275,7 +275,7 @@ def overlay(
                 "branches"
             )
         step = positions[1] - positions[0] if cells > 1 else size
-        # An outer cell keeps its heat for half a step outward and fades in the next half.
+        # An outer cell keeps its value for half a step outward and falls to 0 in the next half.
         outward = step * np.array([1, 0.5])
         at = np.concatenate([positions[0] - outward, positions, positions[-1] + outward[::-1]])
         border = [(int(side == axis),) * 2 for side in (0, 1)]

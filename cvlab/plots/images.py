@@ -133,7 +133,7 @@ def feature_maps(
         strongest = np.argsort(-batch[image].std(axis=(0, 1)), kind="stable")
         for ax in row:
             ax.set_axis_off()
-        label = f"{name}\n{shapes[name]}\n{constant} show nothing"
+        label = f"{name}\n{shapes[name]}\n{constant} constant"
         row[0].text(1, 0.5, label, ha="right", va="center", fontsize=8, transform=row[0].transAxes)
         for ax, channel in zip(row[1:], strongest[:channels], strict=False):
             ax.imshow(batch[image, ..., channel], interpolation="nearest", cmap="gray")

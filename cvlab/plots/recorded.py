@@ -12,7 +12,10 @@ from cvlab.plots.style import BLUE, CYCLE, INK, MUTED, ORANGE, Figure, figure, s
 
 @style()
 def recorded_curves(
-    runs: Mapping[str, tuple[Mapping[str, Sequence[float]], Interval]], *, lecture: float
+    runs: Mapping[str, tuple[Mapping[str, Sequence[float]], Interval]],
+    *,
+    lecture: float,
+    marks: Sequence[int] = (),
 ) -> Figure:
     """Plot accuracy against the epoch for recorded runs on photos, one panel each.
 
@@ -20,6 +23,7 @@ def recorded_curves(
         runs: By label `History.history` of the training (or nothing, if that was not kept) and the
             test accuracy, as `cvlab.course.recorded.curves` returns them.
         lecture: The lecture's figure, as a share.
+        marks: Epochs to mark with the best validation accuracy so far, in runs that are as long.
 
     Raises:
         ValueError: If there is no run.
@@ -27,12 +31,19 @@ def recorded_curves(
     if not runs:
         raise ValueError("There is no recorded run to draw: pass recorded.curves(claim)")
     alt = "; ".join(f"{label}: test {test.percent()}" for label, (_, test) in runs.items())
-    fig, axes = figure(1, len(runs), height=2.6, alt=f"Recorded on photos. {alt}")
+    fig, axes = figure(1, len(runs), height=3.2, alt=f"Recorded on photos. {alt}")
     for ax, (label, (history, test)) in zip(axes[0], runs.items(), strict=True):
         epochs = np.arange(1, len(history.get("accuracy", ())) + 1)
         if epochs.size:
             ax.plot(epochs, history["accuracy"], ls="--", color=ORANGE, label="training")
             ax.plot(epochs, history["val_accuracy"], color=BLUE, label="validation")
+        for mark in marks:
+            if mark <= epochs.size:
+                best = max(history["val_accuracy"][:mark])
+                ax.plot(mark, best, marker="v", color=INK, ms=7)
+                ax.axvline(mark, color=MUTED, ls=":", lw=1)
+                look = {"xycoords": ("data", "axes fraction"), "ha": "right", "va": "bottom"}
+                ax.annotate(f"to {mark} \n{best:.1%} ", (mark, 0.02), **look)
         ax.axhspan(test.low, test.high, color=MUTED, alpha=0.25, lw=0, label="test, 95 % interval")
         ax.axhline(lecture, color=INK, ls=":", label="lecture")
         ax.set(title=f"{label}\ntest {test.percent()}", xlabel="epoch", ylabel="accuracy")

@@ -1,16 +1,16 @@
 """The lecture's seven augmentation options as one Keras layer that resamples once.
 
 A chain of `RandomRotation`, `RandomTranslation`, `RandomShear`, `RandomZoom` and `RandomFlip`
-interpolates every image five times. `Augment` draws the same parameters, multiplies them into one
+interpolates every image five times. `Augment` samples the same parameters, composes them into one
 affine map per image and interpolates once: one pass, and less blur.
 
 The options mean the same as in `ImageDataGenerator`, which the lecture uses:
 
 * `rotation_range` is in degrees. (`keras.layers.RandomRotation` takes fractions of a full turn:
   the lecture's 40 degrees are its `factor=40 / 360`.)
-* `shear_range` is in degrees as well, which is a trap: the lecture's 0.2 is a fifth of a degree and
-  moves the outermost row of a 150-pixel image by a quarter of a pixel. The number dates from a time
-  when Keras took radians (changed in January 2018, pull request 8868 of keras-team/keras). For the
+* `shear_range` is in degrees as well: the lecture's 0.2 is a fifth of a degree and moves the
+  outermost row of a 150-pixel image by a quarter of a pixel. The number dates from a time when
+  Keras took radians (changed in January 2018, pull request 8868 of keras-team/keras). For the
   original effect write `shear_range=math.degrees(0.2)`, 11.5 degrees.
 * `zoom_range` scales the distance between the pixels that are read, separately for each axis:
   a factor of 1.2 shrinks the image, 0.8 magnifies it.
@@ -51,7 +51,7 @@ _RANGES: Final = {
     "width_shift_range": (1, "a fraction of the width, 0 to below 1, not pixels"),
     "height_shift_range": (1, "a fraction of the height, 0 to below 1, not pixels"),
     "shear_range": (90, "0 to below 90 degrees"),
-    "zoom_range": (1, "0 to below 1: factors are drawn from 1 - value to 1 + value"),
+    "zoom_range": (1, "0 to below 1: factors are sampled from 1 - value to 1 + value"),
 }
 
 Image: TypeAlias = NDArray[np.generic]
@@ -228,12 +228,12 @@ class Augment(keras.layers.Layer):
     a seed must reproduce the images.
 
     Args:
-        rotation_range: Degrees, 0 to 180; angles are drawn from -value to value.
+        rotation_range: Degrees, 0 to 180; angles are sampled from -value to value.
         width_shift_range: Fraction of the width, below 1; shifts from -value to value.
         height_shift_range: Fraction of the height, below 1; shifts from -value to value.
         shear_range: Degrees, below 90; angles from -value to value. The lecture's 0.2 has no
             visible effect; see the top of this module for what to write instead.
-        zoom_range: Below 1; factors are drawn from 1 - value to 1 + value, for width and height
+        zoom_range: Below 1; factors are sampled from 1 - value to 1 + value, for width and height
             independently. Above 1 the image shrinks.
         horizontal_flip: Whether to exchange left and right in half of the images.
         fill_mode: What is beyond the border: `nearest`, `reflect`, `constant` (zeros) or `wrap`;

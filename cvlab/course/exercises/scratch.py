@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 from cvlab.course.exercises.judging import Array, Exercise
 
@@ -46,57 +46,113 @@ def _cross_entropy(probabilities: Array, labels: Array) -> float:
 _GUESSES: Final = (np.array([0.9, 0.2, 0.6, 0.5, 0.99]), np.array([1, 0, 0, 1, 1]))
 
 
-# 06: units of angles, the shear that shows, gains -----------------------------------------
+# 07: a map upside down, a broken training, averaging at test time ---------------------------
 
 
-def _gains_by_counting(before: float, after: float) -> tuple[float, float, float]:
-    """Count a thousand images: how many more are right, of those right, of those wrong."""
-    right_before, right_after = 1000 * before, 1000 * after
-    more = right_after - right_before
-    return more / 10, more / right_before, more / (1000 - right_before)
+def _in_front(layers_: Any) -> tuple[set[str], bool, bool]:
+    """Layers in front of a network: their kinds, and whether what leaves is in 0..1, and varies."""
+    images = np.tile(_rng_images(8), (32, 1, 1, 1))
+    first, second = (_through(layers_, images, training=True) for _ in range(2))
+    inside = bool(first.min() >= 0 and first.max() <= 1.001 and first.max() > 0.1)
+    return {type(layer).__name__ for layer in layers_}, inside, bool(np.any(first != second))
 
 
-def _gains(
-    gain: float, right: float, wrong: float, *, point: float = 100
-) -> tuple[float, float, float]:
-    return point * gain, gain / right, gain / wrong
+def _through(layers_: Any, values: Array, *, training: bool) -> Array:
+    """The output of layers, one after the other."""
+    import keras  # noqa: PLC0415
+
+    for layer in layers_:
+        values = layer(values, training=training)
+    return np.asarray(keras.ops.convert_to_numpy(values))
 
 
-# 07: dropout, the kept epoch, Grad-CAM ----------------------------------------------------
+def _rng_images(size: int) -> Array:
+    """Two images of random pixels, the same at every call."""
+    return np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype(np.float32)
 
 
-def _kept_epoch(history: dict[str, list[float]]) -> int:
-    """As ModelCheckpoint does it: keep whatever is better than everything before."""
-    best, kept = float("inf"), 0
-    for epoch, loss in enumerate(history["val_loss"], start=1):
-        if loss < best:
-            best, kept = loss, epoch
-    return kept
+def _front(names: str, **brightness: Any) -> list[Any]:
+    """Layers by the first letters of their names: rescaling, flip, brightness."""
+    from keras import layers  # noqa: PLC0415
+
+    return [
+        {
+            "r": lambda: layers.Rescaling(1 / 255),
+            "f": lambda: layers.RandomFlip("horizontal"),
+            "b": lambda: layers.RandomBrightness(0.2, **brightness),
+        }[name]()
+        for name in names
+    ]
 
 
-def _epoch(best: Callable[..., Any], curve: str, history: dict[str, list[float]]) -> int:
-    return int(best(history[curve])) + 1
+def _probabilities(images: Array) -> Array:
+    """Stands for a network: neither linear nor symmetric."""
+    weights = np.random.default_rng(1).normal(size=images.shape[1:])
+    return np.asarray(1 / (1 + np.exp(-np.tensordot(images, weights, 3) / 4)))
 
 
-def _heat(
-    maps: Array, gradients: Array, *, weigh: str = "mean", cut: str = "relu", scale: bool = True
+# 08: dropout of channels, dropout at the wrong end, occlusion --------------------------------
+
+
+def _dropped_channels(values: Array, kept: Array, rate: float) -> Array:
+    """Channel by channel, as SpatialDropout2D does it."""
+    result = np.zeros_like(values)
+    for image, channel in zip(*np.nonzero(kept), strict=True):
+        result[image, :, :, channel] = values[image, :, :, channel] / (1 - rate)
+    return result
+
+
+def _at_the_end(layers_: Any) -> tuple[set[str], bool, bool, bool]:
+    """Last layers of a network: their kinds, and whether what leaves is in 0..1, >= 0, varies."""
+    maps = np.random.default_rng(2).normal(size=(64, 2, 2, 4)).astype(np.float32)
+    first, second = (_through(layers_, maps, training=True) for _ in range(2))
+    inside, varies = bool(first.min() > 0 and first.max() < 1), bool(np.any(first != second))
+    return {type(layer).__name__ for layer in layers_}, inside, bool(first.min() >= 0), varies
+
+
+def _end(names: str, *, activation: str | None = "sigmoid") -> list[Any]:
+    """Layers by their first letters: flatten, hidden dense, output dense, dropout."""
+    from keras import layers  # noqa: PLC0415
+
+    return [
+        {
+            "f": layers.Flatten,
+            "h": lambda: layers.Dense(512, activation="relu"),
+            "o": lambda: layers.Dense(1, activation=activation),
+            "d": lambda: layers.Dropout(0.5),
+        }[name]()
+        for name in names
+    ]
+
+
+def _score(image: Array) -> float:
+    """Stands for a network's probability of a class."""
+    return float(_probabilities(image[None])[0])
+
+
+def _occlusion(
+    score: Callable[[Array], float],
+    image: Array,
+    patch: int,
+    *,
+    sign: int = 1,
+    fill: float | None = None,
+    copied: bool = True,
 ) -> Array:
-    """Grad-CAM; the options are the readers' mistakes."""
-    mean, largest = gradients.mean(axis=(0, 1)), gradients.max(axis=(0, 1))
-    heat = (maps * {"mean": mean, "max": largest, "place": gradients}[weigh]).sum(axis=-1)
-    heat = {"relu": np.maximum(heat, 0), "abs": np.abs(heat), "none": heat}[cut]
-    return np.asarray(heat / heat.max() if scale and heat.max() > 0 else heat)
+    """Occlusion sensitivity; the options are the readers' mistakes."""
+    image = image.copy()
+    whole, mean = score(image), image.mean(axis=(0, 1)) if fill is None else fill
+    result = np.zeros([side // patch for side in image.shape[:2]])
+    for row, column in np.ndindex(*result.shape):
+        covered = image.copy() if copied else image
+        covered[row * patch : (row + 1) * patch, column * patch : (column + 1) * patch] = mean
+        result[row, column] = sign * (whole - score(covered))
+    return result
 
 
-_HALF: Final = _rng.random((4, 6)) < 0.5
-_CURVES: Final = {
-    "accuracy": [0.6, 0.7, 0.8, 0.9, 0.95],
-    "loss": [0.7, 0.6, 0.4, 0.3, 0.2],
-    "val_accuracy": [0.55, 0.64, 0.70, 0.72, 0.71],
-    "val_loss": [0.69, 0.61, 0.58, 0.66, 0.80],
-}
-_MAPS: Final = np.maximum(_rng.normal(size=(3, 4, 5)), 0)
-_SLOPES: Final = _rng.normal(size=(3, 4, 5))
+_MAPS: Final = _rng.normal(size=(3, 4, 5, 6))
+_KEPT: Final = _rng.random((3, 6)) < 0.5
+_IMAGE: Final = _rng.random((8, 12, 3))
 
 EXERCISES: Final = {
     "05.1": Exercise(
@@ -194,122 +250,115 @@ EXERCISES: Final = {
         },
     ),
     "07.1": Exercise(
-        truth=lambda degrees: float(np.deg2rad(degrees) / (2 * np.pi)),
-        cases=((40,), (180,), (7.5,)),
-        why="A full turn has 360 degrees, and the range counts to either side in both libraries.",
+        truth=lambda height: np.linalg.inv([[1, 0, 0], [0, -1, height - 1], [0, 0, 1]])[:2],
+        cases=((150,), (7,)),
+        why="Row 0 reads the last row, which is height - 1, and the columns stay.",
         mistakes={
-            "A full turn is more than 180 degrees.": lambda degrees: degrees / 180,
-            "The range goes to either side, for the layer as for the lecture's generator: it is "
-            "not halved.": lambda degrees: degrees / 720,
-            "Those are radians. The layer counts in full turns.": lambda degrees: float(
-                np.deg2rad(degrees)
+            "Row 0 reads one row beyond the last: rows count from 0.": lambda height: np.array(
+                [[1, 0, 0], [0, -1, height]]
             ),
-            "That is how often the angle fits into a full turn: the other "
-            "way round.": lambda degrees: 360 / degrees,
+            "That exchanges left and right. The first row of the matrix gives the "
+            "column.": lambda height: np.array([[-1, 0, height - 1], [0, 1, 0]]),
+            "Every row but row 0 reads above the image: the center must stay where "
+            "it is.": lambda height: np.array([[1, 0, 0], [0, -1, 0]]),
+            "The center of the image is at (height - 1) / 2, and a mirror image about it moves "
+            "every row by twice its "
+            "distance.": lambda height: np.array([[1, 0, 0], [0, -1, (height - 1) / 2]]),
         },
     ),
     "07.2": Exercise(
-        # Search for the angle at which the outermost row is where it should be.
-        truth=lambda pixels, size: float(
-            optimize.brentq(lambda a: (size - 1) / 2 * np.sin(np.deg2rad(a)) - pixels, 0, 90)
-        ),
-        cases=((0.26, 150), (15.0, 150), (10.0, 64), (3.0, 9)),
-        why="The picture is sheared about its middle, and the outermost rows are farthest from it.",
+        truth=lambda: _front("bfr"),
+        cases=((),),
+        look=_in_front,
+        why="RandomBrightness expects values from 0 to 255 unless value_range says otherwise: on "
+        "values from 0 to 1 it added up to 51. It now gets the range that it expects.",
         mistakes={
-            "The formula takes and gives radians; the option counts "
-            "in degrees.": lambda pixels, size: float(np.arcsin(pixels / ((size - 1) / 2))),
-            "The middle of the picture stays where it is, so the outermost rows are only half a "
-            "picture away "
-            "from it.": lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size - 1)))),
-            "Nearly: from the middle of the first row to the middle of the last one there are size "
-            "- 1 pixels, "
-            "not size.": lambda pixels, size: float(np.degrees(np.arcsin(pixels / (size / 2)))),
-            "Look at the formula again: this shear moves a row by the sine of the angle, not by "
-            "its tangent.": lambda pixels, size: float(
-                np.degrees(np.arctan(pixels / ((size - 1) / 2)))
-            ),
+            "Still broken: a value far above 1 leaves the layers. Which range of values does "
+            "RandomBrightness expect, by default?": lambda: _front("rfb"),
+            "Without RandomBrightness the network learns, but the cause is not found. Keep all "
+            "three layers.": lambda: _front("rf"),
+            "The network needs values from 0 to 1: keep the Rescaling.": lambda: _front("bf"),
         },
     ),
     "07.3": Exercise(
-        truth=_gains_by_counting,
-        cases=((0.70, 0.80), (0.80, 0.84), (0.50, 0.97)),
-        why="One gain, three numbers: from 96 to 97 % is one point, 1 % relative, and a quarter of "
-        "the errors.",
+        truth=lambda predict, images: np.mean(
+            [predict(images), predict(np.flip(images, axis=2))], axis=0
+        ),
+        cases=((_probabilities, _rng.random((5, 4, 6, 3))), (_probabilities, _MAPS)),
+        why="Two views of an image, one prediction. Probabilities are averaged, so the more "
+        "confident view counts more.",
         mistakes={
-            "A point is a hundredth: from 0.70 to 0.80 are ten.": lambda a, b: _gains(
-                b - a, a, 1 - a, point=1
+            "That turns the images upside down. Axis 0 counts images, axis 1 rows, and axis 2 "
+            "columns.": lambda predict, images: (predict(images) + predict(images[:, ::-1])) / 2,
+            "That reverses the color channels, not the columns.": lambda predict, images: (
+                (predict(images) + predict(images[..., ::-1])) / 2
             ),
-            "A gain is relative to what there was *before*.": lambda a, b: _gains(b - a, b, 1 - a),
-            "The share of the errors that is gone is relative to the errors there "
-            "were before.": lambda a, b: _gains(b - a, a, 1 - b),
-            "The second and the third are the wrong way round.": lambda a, b: _gains(
-                b - a, 1 - a, a
+            "Average the two predictions, not the two images: the mean of a cat and its mirror "
+            "image is a blurred "
+            "image.": lambda predict, images: predict((images + images[:, :, ::-1]) / 2),
+            "That is the sum. A probability lies between 0 and 1.": lambda predict, images: (
+                predict(images) + predict(images[:, :, ::-1])
+            ),
+            "Those are votes. Average the probabilities, so that confidence "
+            "counts.": lambda predict, images: (
+                ((predict(images) > 0.5) * 1.0 + (predict(images[:, :, ::-1]) > 0.5)) / 2
             ),
         },
     ),
     "08.1": Exercise(
-        truth=lambda values, kept, rate: np.where(kept, values / (1 - rate), 0),
-        cases=(
-            (_rng.normal(size=(4, 6)), _HALF, 0.5),
-            (_rng.normal(size=(4, 6)), _HALF, 0.2),
-            (_rng.normal(size=(4, 6)), _rng.random((4, 6)) < 0.25, 0.75),
-        ),
-        why="What is left is blown up, so that the next layer gets as much as without dropout, on "
-        "average, and nothing has to change outside training.",
+        truth=_dropped_channels,
+        cases=((_MAPS, _KEPT, 0.5), (_MAPS, _KEPT, 0.2)),
+        why="Neighbors in a feature map are so similar that a dropped value could be guessed from "
+        "them. Dropping whole channels leaves nothing to guess from.",
         mistakes={
-            "The next layer now gets too little in training, compared with later when nothing is "
-            "dropped: blow up what is left.": lambda values, kept, rate: values * kept,
-            "The rate is the share that is *dropped*. By how much must the rest be "
-            "blown up?": lambda values, kept, rate: values * kept / rate,
-            "The wrong way round: what is left must become larger, "
-            "not smaller.": lambda values, kept, rate: values * kept * (1 - rate),
-            "`kept` says which values stay; you dropped those.": lambda values, kept, rate: (
-                values * ~kept / (1 - rate)
+            "In training the next layer now gets less than in prediction: divide what is left by "
+            "the share that is kept on average.": lambda values, kept, rate: (
+                values * kept[:, None, None]
             ),
-            "You divide by the share that happens to be kept this time. Dropout divides by the "
-            "share expected: each value has its "
-            "own lot.": lambda values, kept, rate: values * kept / kept.mean(),
+            "The rate is the share that is *dropped*; divide by the share that is "
+            "kept.": lambda values, kept, rate: values * kept[:, None, None] / rate,
+            "`kept` says which channels stay; you dropped those.": lambda values, kept, rate: (
+                values * ~kept[:, None, None] / (1 - rate)
+            ),
+            "What is left must become larger, not smaller.": lambda values, kept, rate: (
+                values * kept[:, None, None] * (1 - rate)
+            ),
+            "You divide by the share that was kept this time. Dropout divides by the expected "
+            "share, 1 - rate.": lambda values, kept, rate: (
+                values * kept[:, None, None] / kept.mean()
+            ),
         },
     ),
     "08.2": Exercise(
-        truth=_kept_epoch,
-        cases=(
-            (_CURVES,),
-            (_CURVES | {"val_loss": [0.5, 0.6, 0.7, 0.8, 0.9]},),
-            (_CURVES | {"val_loss": [0.7, 0.5, 0.6, 0.5, 0.65]},),
-        ),
-        why="By its loss a network also says how sure it is, so the loss notices overfitting "
-        "before the accuracy does.",
+        truth=lambda: _end("fhdo"),
+        cases=((),),
+        look=_at_the_end,
+        why="Behind the output, dropout replaced half of the probabilities by 0 and doubled the "
+        "others. Cross-entropy takes their logarithm, so the loss was enormous, and no weight "
+        "could change that.",
         mistakes={
-            "Python counts from 0, epochs from 1.": lambda history: int(
-                np.argmin(history["val_loss"])
+            "Still broken: in training some outputs are exactly 0, and others above 1. Which "
+            "layer does that to a probability?": lambda: _end("fhod"),
+            "Without dropout the network trains, but nothing regularizes it. Keep all four "
+            "layers.": lambda: _end("fho"),
+            "The output is no probability: keep the sigmoid.": lambda: _end(
+                "fdho", activation=None
             ),
-            "That is the epoch of the best validation *accuracy*. Which quantity does the "
-            "checkpoint watch?": partial(_epoch, np.argmax, "val_accuracy"),
-            "The *training* loss keeps falling while the network overfits.": partial(
-                _epoch, np.argmin, "loss"
-            ),
-            "That is the epoch with the largest loss.": partial(_epoch, np.argmax, "val_loss"),
         },
     ),
     "08.3": Exercise(
-        truth=_heat,
-        cases=((_MAPS, _SLOPES), (_MAPS, -np.abs(_SLOPES)), (_MAPS + 1, _SLOPES)),
-        why="A channel counts by how much the logit depends on it, wherever it is active, and only "
-        "what speaks for the class is shown.",
+        truth=_occlusion,
+        cases=((_score, _IMAGE, 4), (_score, _IMAGE, 2)),
+        why="Occlusion needs no gradient and works for every model, at the price of one "
+        "prediction per patch.",
         mistakes={
-            "What speaks against the class must be cut off, or it shows as less "
-            "than nothing.": partial(_heat, cut="none"),
-            "What speaks against the class shows up as if it spoke for it.": partial(
-                _heat, cut="abs"
-            ),
-            "Each place has a weight of its own here. Grad-CAM gives each *channel* one weight: "
-            "the mean of its gradients over all places.": partial(_heat, weigh="place"),
-            "A channel's weight is the mean of its gradients, not the largest of them.": partial(
-                _heat, weigh="max"
-            ),
-            "The heatmap should run from 0 to 1, where anything spoke for the class.": partial(
-                _heat, scale=False
+            "The sign is reversed: a region that matters lowers the score when it is "
+            "covered.": partial(_occlusion, sign=-1),
+            "Your patches stay covered, so each one adds to those before it: copy the image for "
+            "every patch.": partial(_occlusion, copied=False),
+            "You cover with black. Cover with the image's mean color.": partial(_occlusion, fill=0),
+            "Rows and columns are exchanged.": lambda score, image, patch: (
+                _occlusion(score, image, patch).T
             ),
         },
     ),
