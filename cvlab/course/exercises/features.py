@@ -1,12 +1,9 @@
 """The exercises of notebooks 10 to 12: right answers, and the mistakes that readers make."""
 
 from functools import partial
-from itertools import count
-from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numpy.linalg import norm
 
 from cvlab.course.exercises.judging import Array, Exercise
 
@@ -37,7 +34,16 @@ def _head_parameters(h: int, w: int, c: int, units: int, pooled: bool, *, mistak
 _COLORS: Final = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3)).astype(np.float64)
 
 
-# 10: what a stored view costs, and two looks at a image ----------------------------------
+# 11: a training set of views, two looks at an image ---------------------------------------
+
+
+def _pairs(answer: Any, *_: Any) -> Array:
+    """Rows of features with their label, sorted: the order of a training set is free."""
+    rows, labels = answer
+    return np.array(sorted(map(tuple, np.column_stack([rows, labels]))))
+
+
+_VIEWS: Final = [np.arange(6.0).reshape(3, 2) + 10 * view for view in range(3)]
 
 
 def _left_half(images: Array) -> Array:
@@ -46,29 +52,47 @@ def _left_half(images: Array) -> Array:
     return np.asarray(images[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
 
 
-# 11: what trains, how far it moves, confidence ---------------------------------------
-
-_PLAN: Final = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
+# 12: what trains, confidence --------------------------------------------------------------
 
 
-def _vgg16_from(block: int, *, bias: int = 1, only: bool = False, channels: int = 0) -> int:
-    """Convolution by convolution; the options are the readers' mistakes."""
-    seen, total = 3, 0
-    for number, filters in _PLAN.items():
-        for out in filters:
-            if number == block or (number > block and not only):
-                total += 9 * (out if channels else seen) * out + bias * out
-            seen = out
-    return total
+def _training_layers(
+    flags: dict[str, bool], *, own: bool = True, around: bool = True, models: bool = False
+) -> list[str]:
+    """Path by path; the options are the readers' mistakes."""
+    found = []
+    for path, flag in flags.items():
+        inside = any(other.startswith(f"{path}/") for other in flags)
+        outer = [flags[other] for other in flags if path.startswith(f"{other}/")]
+        counts = [*([flag] if own else []), *(outer if around else [])]
+        if all(counts) and (models or not inside):
+            found.append(path)
+    return found
 
 
-def _surer(probabilities: Array, factor: float) -> Array:
-    """By odds: multiplying the logit raises the odds to that power."""
-    odds = (probabilities / (1 - probabilities)) ** factor
+_FROZEN_BASE: Final = {
+    "net": True,
+    "net/base": False,
+    "net/base/block4": False,
+    "net/base/block5": True,
+    "net/head": True,
+}
+_NESTED: Final = {
+    "net": True,
+    "net/base": True,
+    "net/base/early": False,
+    "net/base/early/conv1": True,
+    "net/base/late": True,
+    "net/base/late/conv2": True,
+    "net/base/late/conv3": False,
+    "net/head": True,
+}
+
+
+def _with_temperature(probabilities: Array, temperature: float) -> Array:
+    """By odds: dividing the logit takes a root of them."""
+    odds = (probabilities / (1 - probabilities)) ** (1 / temperature)
     return np.asarray(odds / (1 + odds))
 
-
-_WEIGHTS: Final = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
 
 EXERCISES: Final = {
     "10.1": Exercise(
@@ -136,21 +160,29 @@ EXERCISES: Final = {
         },
     ),
     "11.1": Exercise(
-        truth=lambda views, view, whole, head: next(
-            epochs for epochs in count() if views * view + epochs * head < epochs * whole
+        # One image in one view at a time.
+        truth=lambda views, labels: (
+            np.array([row for view in views for row in view]),
+            np.array([label for _ in views for label in labels]),
         ),
-        cases=((4, 3.0, 4.0, 0.5), (8, 10.0, 12.0, 1.0), (1, 2.0, 5.0, 0.25), (5, 2.0, 4.5, 2.0)),
-        why="The views are paid once, and each epoch afterwards saves nearly all that the base "
-        "costs.",
+        cases=((_VIEWS, np.array([0, 1, 1])), (_VIEWS[:2], np.array([1, 0, 1]))),
+        look=_pairs,
+        why="Features and labels are in the same order: view by view, and within a view image by "
+        "image.",
         mistakes={
-            "Training the head takes time in every epoch from stored "
-            "views too.": lambda views, view, whole, head: int(views * view / whole) + 1,
-            "With exactly this many epochs both cost the same; asked is where it "
-            "gets cheaper.": lambda views, view, whole, head: ceil(views * view / (whole - head)),
-            "Every view of a picture has to be paid, not "
-            "only one.": lambda views, view, whole, head: int(view / (whole - head)) + 1,
-            "That is one epoch early: there the end-to-end training is still cheaper, or the two "
-            "cost the same.": lambda views, view, whole, head: int(views * view / (whole - head)),
+            "The rows run view by view, the labels image by image, so most rows get the label of "
+            "another image.": lambda views, labels: (
+                np.concatenate(views),
+                np.repeat(labels, len(views)),
+            ),
+            "Only the first view is in the training set.": lambda views, labels: (views[0], labels),
+            "A mean of views is not a view: each row must be one image in one "
+            "view.": lambda views, labels: (np.mean(views, axis=0), labels),
+            "That puts the views side by side, as more features of the same images. They belong "
+            "below each other, as more rows.": lambda views, labels: (
+                np.concatenate(views, axis=1),
+                labels,
+            ),
         },
     ),
     "11.2": Exercise(
@@ -161,76 +193,58 @@ EXERCISES: Final = {
             (_left_half, np.random.default_rng(1).integers(0, 256, (3, 4, 4, 3)).astype(float)),
             (_left_half, np.random.default_rng(2).integers(0, 256, (1, 6, 8, 3)).astype(float)),
         ),
-        why="A cat is a cat in the mirror, so both answers count, and their errors partly cancel.",
+        why="The mirror image has the same class, so both predictions count, and their errors "
+        "partly cancel.",
         mistakes={
-            "That turns the pictures upside down: the axes are picture, row, "
+            "That flips the images upside down: the axes are image, row, "
             "column, channel.": lambda predict, x: (predict(x) + predict(x[:, ::-1])) / 2,
             "That exchanges red and blue: the last axis holds the channels.": lambda predict, x: (
                 (predict(x) + predict(x[..., ::-1])) / 2
             ),
-            "That puts the pictures in reverse order: the first axis "
+            "That reverses the order of the images: the first axis "
             "counts them.": lambda predict, x: (predict(x) + predict(x[::-1, :, ::-1])) / 2,
-            "A sum of two probabilities is none: take their mean.": lambda predict, x: (
-                predict(x) + predict(x[:, :, ::-1])
-            ),
-            "Only the mirror image is asked; the picture as it is counts too.": lambda predict, x: (
+            "A sum of two probabilities is not a probability: take their "
+            "mean.": lambda predict, x: predict(x) + predict(x[:, :, ::-1]),
+            "Only the mirror image is used; the original image counts too.": lambda predict, x: (
                 predict(x[:, :, ::-1])
             ),
         },
     ),
     "12.1": Exercise(
-        truth=_vgg16_from,
-        cases=((5,), (4,), (3,), (1,)),
-        why="Nearly half of the base's parameters are in its last block, most of the rest in the "
-        "one before.",
+        truth=_training_layers,
+        cases=((_FROZEN_BASE,), (_NESTED,), ({"net": False, "net/conv": True, "net/head": True},)),
+        why="A layer trains only if its own flag and the flags of all models around it are True.",
         mistakes={
-            "The biases are missing: one for each filter.": partial(_vgg16_from, bias=0),
-            "That is this block alone; the ones behind it train too.": partial(
-                _vgg16_from, only=True
+            "The layer's own flag is not enough: the base is frozen as a whole.": partial(
+                _training_layers, around=False
             ),
-            "The first convolution of a block sees the channels of the block before, or of "
-            "the picture.": partial(_vgg16_from, channels=1),
+            "The flags of the models around a layer count, and so does the layer's own.": partial(
+                _training_layers, own=False
+            ),
+            "Models are listed, too. Only layers hold weights of their own.": partial(
+                _training_layers, models=True
+            ),
         },
     ),
     "12.2": Exercise(
-        truth=_surer,
+        truth=_with_temperature,
         cases=(
             (np.array([0.1, 0.5, 0.6, 0.99]), 3.0),
             (np.array([0.3, 0.8]), 0.5),
             (np.array([0.45, 0.2, 0.9]), 10.0),
         ),
-        why="No probability crosses 0.5, so accuracy stays; the loss of the mistakes grows with "
-        "the factor.",
+        why="No probability crosses 0.5, so the accuracy stays; a temperature above 1 lowers the "
+        "confidence, and with it the loss of confident errors.",
         mistakes={
-            "A probability is not a logit: bring it to the logit, multiply, and "
-            "come back.": lambda p, factor: p * factor,
-            "Still a probability that was multiplied; cutting it off at 1 does "
-            "not help.": lambda p, factor: np.clip(p * factor, 0, 1),
-            "That is the logit itself: the sigmoid brings it back to "
-            "a probability.": lambda p, factor: factor * np.log(p / (1 - p)),
-            "A power of the probability moves 0.5 itself, and answers with it.": lambda p, factor: (
-                p**factor
+            "A probability is not a logit: compute the logit, divide it, and apply the "
+            "sigmoid.": lambda p, t: p / t,
+            "That multiplies the logits: a temperature above 1 must lower the "
+            "confidence.": lambda p, t: 1 / (1 + np.exp(-t * np.log(p / (1 - p)))),
+            "That is the logit itself: the sigmoid turns it back into "
+            "a probability.": lambda p, t: np.log(p / (1 - p)) / t,
+            "A power of the probability moves 0.5 itself, and with it the accuracy.": lambda p, t: (
+                p ** (1 / t)
             ),
-        },
-    ),
-    "12.3": Exercise(
-        truth=lambda before, after: float(norm(after - before) / norm(before)),
-        cases=(
-            (_WEIGHTS, 1.02 * _WEIGHTS),
-            (_WEIGHTS, _WEIGHTS + 0.1),
-            (np.array([3.0, 4.0]), np.array([4.0, 3.0])),
-        ),
-        why="A length is a root of a sum of squares, over all numbers of the array at once.",
-        mistakes={
-            "The root is missing, above and below.": lambda before, after: float(
-                ((after - before) ** 2).sum() / (before**2).sum()
-            ),
-            "That compares the two lengths; a weight can turn without getting "
-            "longer.": lambda before, after: float(abs(norm(after) - norm(before)) / norm(before)),
-            "That is the length of the change; it still has to be compared with that of "
-            "the weight.": lambda before, after: float(norm(after - before)),
-            "A mean of ratios lets numbers near zero decide: take the lengths of the whole arrays "
-            "first.": lambda before, after: float(np.mean(np.abs((after - before) / before))),
         },
     ),
 }
