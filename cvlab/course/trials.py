@@ -100,12 +100,14 @@ def of(name: str, trials: Iterable[Trial]) -> list[Trial]:
 def accuracy(name: str, trials: Iterable[Trial]) -> measure.Interval:
     """Return an experiment's mean test accuracy with Student's 95 % t interval over seeds.
 
-    A single seed has no spread; its interval is Wilson's, over photos.
+    The interval ends at 0 and 1 at the latest. A single seed has no spread; its interval is
+    Wilson's, over photos.
     """
     found = of(name, trials)
     if len(found) == 1:
         return measure.wilson_interval(int(found[0].right.sum()), found[0].right.size)
-    return measure.mean_interval([trial.accuracy for trial in found])
+    mean = measure.mean_interval([trial.accuracy for trial in found])
+    return measure.Interval(mean.value, max(mean.low, 0.0), min(mean.high, 1.0))
 
 
 @dataclass(frozen=True)

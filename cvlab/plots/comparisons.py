@@ -135,6 +135,7 @@ def _by_chance(ax: Axes, test: measure.PairedTest, names: tuple[str, str]) -> No
         textcoords="offset points",
         va="top",
     )
+    ax.set_ylim(0, 1.18 * chance.max())  # room for the word
     shown = wins[chance > 1e-4]
     reach = [*shown, test.only_second, test.only_first]
     ax.set_xlim(min(reach) - 1, max(reach) + 1)

@@ -1,5 +1,6 @@
 """The exercises of notebooks 10 to 12: right answers, and the mistakes that readers make."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -52,40 +53,54 @@ def _left_half(images: Array) -> Array:
     return np.asarray(images[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
 
 
-# 12: what trains, confidence --------------------------------------------------------------
+# 12: accuracy over batches, confidence ---------------------------------------------------
 
 
-def _training_layers(
-    flags: dict[str, bool], *, own: bool = True, around: bool = True, models: bool = False
-) -> list[str]:
-    """Path by path; the options are the readers' mistakes."""
-    found = []
-    for path, flag in flags.items():
-        inside = any(other.startswith(f"{path}/") for other in flags)
-        outer = [flags[other] for other in flags if path.startswith(f"{other}/")]
-        counts = [*([flag] if own else []), *(outer if around else [])]
-        if all(counts) and (models or not inside):
-            found.append(path)
-    return found
+class _Shuffled:
+    """Batches of 2-dimensional inputs with labels, in a new order for each loop."""
+
+    def __init__(self, count: int, size: int, seed: int) -> None:
+        self.random, self.size = np.random.default_rng(seed), size
+        self.inputs = self.random.normal(size=(count, 2))
+        noise = self.random.normal(size=count)
+        self.labels = (self.inputs.sum(axis=1) + noise > 0).astype(int)
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        order = self.random.permutation(len(self.labels))
+        for start in range(0, len(order), self.size):
+            rows = order[start : start + self.size]
+            yield self.inputs[rows], self.labels[rows]
+
+    def __repr__(self) -> str:
+        return f"{len(self.labels)} inputs in batches of {self.size}"
 
 
-_FROZEN_BASE: Final = {
-    "net": True,
-    "net/base": False,
-    "net/base/block4": False,
-    "net/base/block5": True,
-    "net/head": True,
-}
-_NESTED: Final = {
-    "net": True,
-    "net/base": True,
-    "net/base/early": False,
-    "net/base/early/conv1": True,
-    "net/base/late": True,
-    "net/base/late/conv2": True,
-    "net/base/late/conv3": False,
-    "net/head": True,
-}
+def _sum_is_positive(inputs: Array) -> Array:
+    """Stand in for a network: probabilities of shape (N, 1)."""
+    return np.asarray(1 / (1 + np.exp(-inputs.sum(axis=1, keepdims=True))))
+
+
+def _accuracy_of_batches(predict: Any, batches: _Shuffled, *, mistake: str = "") -> float:
+    """Image by image; `mistake` names one that readers make."""
+    pairs = [(predict(inputs)[:, 0] > 0.5, labels == 1) for inputs, labels in batches]
+    if mistake == "mean of batches":
+        return float(np.mean([np.mean(said == truth) for said, truth in pairs]))
+    said = np.concatenate([one for one, _ in pairs])
+    truth = np.concatenate([one for _, one in pairs])
+    if mistake == "two loops":
+        truth = np.concatenate([labels == 1 for _, labels in batches])
+    if mistake == "broadcast":
+        said = said[:, None]
+    return float(np.mean(said == truth))
+
+
+def _broadcast_in_batches(predict: Any, batches: _Shuffled) -> float:
+    """Compare (n, 1) with (n,) in each batch, and count."""
+    hits = total = 0
+    for inputs, labels in batches:
+        hits += int(np.sum((predict(inputs) > 0.5) == (labels == 1)))
+        total += len(labels)
+    return hits / total
 
 
 def _with_temperature(probabilities: Array, temperature: float) -> Array:
@@ -211,19 +226,19 @@ EXERCISES: Final = {
         },
     ),
     "12.1": Exercise(
-        truth=_training_layers,
-        cases=((_FROZEN_BASE,), (_NESTED,), ({"net": False, "net/conv": True, "net/head": True},)),
-        why="A layer trains only if its own flag and the flags of all models around it are True.",
+        truth=_accuracy_of_batches,
+        cases=((_sum_is_positive, _Shuffled(90, 20, 1)), (_sum_is_positive, _Shuffled(31, 10, 2))),
+        why="Prediction and label come from the same batch of the same loop, both of shape (n,), "
+        "and every image counts once.",
         mistakes={
-            "The layer's own flag is not enough: the base is frozen as a whole.": partial(
-                _training_layers, around=False
-            ),
-            "The flags of the models around a layer count, and so does the layer's own.": partial(
-                _training_layers, own=False
-            ),
-            "Models are listed, too. Only layers hold weights of their own.": partial(
-                _training_layers, models=True
-            ),
+            "Predictions and labels come from two loops over the batches, and each loop has "
+            "another order.": partial(_accuracy_of_batches, mistake="two loops"),
+            "Shape (N, 1) against shape (N,): NumPy compares every prediction with every "
+            "label.": partial(_accuracy_of_batches, mistake="broadcast"),
+            "In each batch, shape (n, 1) meets shape (n,): NumPy compares every prediction with "
+            "every label, and the sum counts all pairs.": _broadcast_in_batches,
+            "A mean of the batches' accuracies gives the images of a small last batch more "
+            "weight.": partial(_accuracy_of_batches, mistake="mean of batches"),
         },
     ),
     "12.2": Exercise(
