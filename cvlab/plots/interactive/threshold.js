@@ -58,8 +58,8 @@ begin("threshold", (live, { logits, labels, classes, bins, colors }) => {
     }
     for (const p of [0, 0.25, 0.5, 0.75, 1]) text(p, across(p), height - margin.bottom + 12);
     text(`predicted probability of ${classes[1]}`, width / 2, height - 9);
-    text(`${classes[1]}s, images per bin (log scale); outlined: wrong`, across(0.3), margin.top + 8);
-    text(`${classes[0]}s`, across(0.3), height - margin.bottom - 8);
+    text(`${classes[1]}s, images per bin (log scale); outlined: wrong`, across(0.22), margin.top + 8);
+    text(`${classes[0]}s`, across(0.22), height - margin.bottom - 8);
     pen.setLineDash([6, 4]);
     pen.lineWidth = 2;
     pen.strokeRect(across(state.threshold), margin.top, 0, 2 * half);

@@ -67,7 +67,7 @@ def _still(
     for label, sign, color in ((1, 1, BLUE), (0, -1, ORANGE)):
         counts, _ = np.histogram(probability[labels == label], edges)
         ax.bar(edges[:-1], sign * np.log10(1 + counts), 1 / BINS, align="edge", color=color, ec=INK)
-        ax.text(0.3, sign * 2.1, f"{classes[label]}s", ha="center", va="center", color=INK)
+        ax.text(0.22, sign * 2.1, f"{classes[label]}s", ha="center", va="center", color=INK)
     ax.axvline(0.5, color=INK, ls="--")
     ax.set(xlabel=f"predicted probability of {classes[1]}", ylabel="images per bin", xlim=(0, 1))
     ticks = np.log10(1 + np.array([1, 10, 100]))
