@@ -1,8 +1,9 @@
 """Recorded trials of transfer learning on real photos, compared over seeds and image by image.
 
 `python -m cvlab vgg16` measures them: each experiment with several seeds, every trial tested once,
-all on the same photos. Two kinds of chance are kept apart: of the training, by an interval over
-seeds, and of the test photos, by McNemar's test of each seed and an interval over photos.
+all on the same photos. Two sources of uncertainty are kept apart: the randomness of the training,
+by an interval over seeds, and the choice of the test photos, by McNemar's test of each seed and an
+interval over photos.
 """
 
 import json
@@ -99,7 +100,8 @@ def of(name: str, trials: Iterable[Trial]) -> list[Trial]:
 def accuracy(name: str, trials: Iterable[Trial]) -> measure.Interval:
     """Return an experiment's mean test accuracy with Student's 95 % t interval over seeds.
 
-    A single seed has no spread; its interval is Wilson's, over photos.
+    The interval ends at 0 and 1 at the latest. A single seed has no spread; its interval is
+    Wilson's, over photos.
     """
     found = of(name, trials)
     if len(found) == 1:
@@ -117,9 +119,9 @@ class Comparison:
         first: Name of the first experiment.
         second: Name of the second experiment.
         over_seeds: Gain in accuracy from the first to the second, with Student's 95 % t interval
-            over seeds: the chance of the training, on these test photos. None for one seed.
+            over seeds: the uncertainty of the training, on these test photos. None for one seed.
         over_photos: The same gain with the interval over photos, each with its mean over seeds: the
-            chance of the test photos.
+            uncertainty of the test photos.
         p_values: Of McNemar's exact test of each seed, after Holm's correction for their number.
         better: For each seed the name of the better experiment; empty for none at 0.05.
     """
@@ -161,7 +163,7 @@ def compare(first: str, second: str, trials: Iterable[Trial]) -> Comparison:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number, so that one false alarm among all has its usual rate.
+    """Correct p-values of several tests, so that the rate of any false alarm stays the usual one.
 
     Source:
         S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of

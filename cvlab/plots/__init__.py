@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.ticker import PercentFormatter
 
 from cvlab.plots.charts import accuracies, lines, training_curves
+from cvlab.plots.comparisons import paired, seeds
 from cvlab.plots.diagrams import cubes, diagram, truth_table
 from cvlab.plots.images import feature_maps, matrices, photos
 from cvlab.plots.neuron import neuron
@@ -50,8 +51,10 @@ __all__ = [
     "matrices",
     "mpl",
     "neuron",
+    "paired",
     "photos",
     "recorded_curves",
+    "seeds",
     "style",
     "training_curves",
     "truth_table",

@@ -1,12 +1,10 @@
 """The exercises of notebooks 10 to 12: right answers, and the mistakes that readers make."""
 
+from collections.abc import Iterator
 from functools import partial
-from itertools import count
-from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numpy.linalg import norm
 
 from cvlab.course.exercises.judging import Array, Exercise
 
@@ -37,7 +35,16 @@ def _head_parameters(h: int, w: int, c: int, units: int, pooled: bool, *, mistak
 _COLORS: Final = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3)).astype(np.float64)
 
 
-# 10: what a stored view costs, and two looks at a image ----------------------------------
+# 11: a training set of views, two looks at an image ---------------------------------------
+
+
+def _pairs(answer: Any, *_: Any) -> Array:
+    """Rows of features with their label, sorted: the order of a training set is free."""
+    rows, labels = answer
+    return np.array(sorted(map(tuple, np.column_stack([rows, labels]))))
+
+
+_VIEWS: Final = [np.arange(6.0).reshape(3, 2) + 10 * view for view in range(3)]
 
 
 def _left_half(images: Array) -> Array:
@@ -46,29 +53,61 @@ def _left_half(images: Array) -> Array:
     return np.asarray(images[:, :height, :width, 0].mean(axis=(1, 2))[:, None] / 255)
 
 
-# 11: what trains, how far it moves, confidence ---------------------------------------
-
-_PLAN: Final = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
+# 12: accuracy over batches, confidence ---------------------------------------------------
 
 
-def _vgg16_from(block: int, *, bias: int = 1, only: bool = False, channels: int = 0) -> int:
-    """Convolution by convolution; the options are the readers' mistakes."""
-    seen, total = 3, 0
-    for number, filters in _PLAN.items():
-        for out in filters:
-            if number == block or (number > block and not only):
-                total += 9 * (out if channels else seen) * out + bias * out
-            seen = out
-    return total
+class _Shuffled:
+    """Batches of 2-dimensional inputs with labels, in a new order for each loop."""
+
+    def __init__(self, count: int, size: int, seed: int) -> None:
+        self.random, self.size = np.random.default_rng(seed), size
+        self.inputs = self.random.normal(size=(count, 2))
+        noise = self.random.normal(size=count)
+        self.labels = (self.inputs.sum(axis=1) + noise > 0).astype(int)
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        order = self.random.permutation(len(self.labels))
+        for start in range(0, len(order), self.size):
+            rows = order[start : start + self.size]
+            yield self.inputs[rows], self.labels[rows]
+
+    def __repr__(self) -> str:
+        return f"{len(self.labels)} inputs in batches of {self.size}"
 
 
-def _surer(probabilities: Array, factor: float) -> Array:
-    """By odds: multiplying the logit raises the odds to that power."""
-    odds = (probabilities / (1 - probabilities)) ** factor
+def _sum_is_positive(inputs: Array) -> Array:
+    """Stand in for a network: probabilities of shape (N, 1)."""
+    return np.asarray(1 / (1 + np.exp(-inputs.sum(axis=1, keepdims=True))))
+
+
+def _accuracy_of_batches(predict: Any, batches: _Shuffled, *, mistake: str = "") -> float:
+    """Image by image; `mistake` names one that readers make."""
+    pairs = [(predict(inputs)[:, 0] > 0.5, labels == 1) for inputs, labels in batches]
+    if mistake == "mean of batches":
+        return float(np.mean([np.mean(said == truth) for said, truth in pairs]))
+    said = np.concatenate([one for one, _ in pairs])
+    truth = np.concatenate([one for _, one in pairs])
+    if mistake == "two loops":
+        truth = np.concatenate([labels == 1 for _, labels in batches])
+    if mistake == "broadcast":
+        said = said[:, None]
+    return float(np.mean(said == truth))
+
+
+def _broadcast_in_batches(predict: Any, batches: _Shuffled) -> float:
+    """Compare (n, 1) with (n,) in each batch, and count."""
+    hits = total = 0
+    for inputs, labels in batches:
+        hits += int(np.sum((predict(inputs) > 0.5) == (labels == 1)))
+        total += len(labels)
+    return hits / total
+
+
+def _with_temperature(probabilities: Array, temperature: float) -> Array:
+    """By odds: dividing the logit takes a root of them."""
+    odds = (probabilities / (1 - probabilities)) ** (1 / temperature)
     return np.asarray(odds / (1 + odds))
 
-
-_WEIGHTS: Final = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
 
 EXERCISES: Final = {
     "10.1": Exercise(
@@ -136,21 +175,29 @@ EXERCISES: Final = {
         },
     ),
     "11.1": Exercise(
-        truth=lambda views, view, whole, head: next(
-            epochs for epochs in count() if views * view + epochs * head < epochs * whole
+        # One image in one view at a time.
+        truth=lambda views, labels: (
+            np.array([row for view in views for row in view]),
+            np.array([label for _ in views for label in labels]),
         ),
-        cases=((4, 3.0, 4.0, 0.5), (8, 10.0, 12.0, 1.0), (1, 2.0, 5.0, 0.25), (5, 2.0, 4.5, 2.0)),
-        why="The views are paid once, and each epoch afterwards saves nearly all that the base "
-        "costs.",
+        cases=((_VIEWS, np.array([0, 1, 1])), (_VIEWS[:2], np.array([1, 0, 1]))),
+        look=_pairs,
+        why="Features and labels are in the same order: view by view, and within a view image by "
+        "image.",
         mistakes={
-            "Training the head takes time in every epoch from stored "
-            "views too.": lambda views, view, whole, head: int(views * view / whole) + 1,
-            "With exactly this many epochs both cost the same; asked is where it "
-            "gets cheaper.": lambda views, view, whole, head: ceil(views * view / (whole - head)),
-            "Every view of a picture has to be paid, not "
-            "only one.": lambda views, view, whole, head: int(view / (whole - head)) + 1,
-            "That is one epoch early: there the end-to-end training is still cheaper, or the two "
-            "cost the same.": lambda views, view, whole, head: int(views * view / (whole - head)),
+            "The rows run view by view, the labels image by image, so most rows get the label of "
+            "another image.": lambda views, labels: (
+                np.concatenate(views),
+                np.repeat(labels, len(views)),
+            ),
+            "Only the first view is in the training set.": lambda views, labels: (views[0], labels),
+            "A mean of views is not a view: each row must be one image in one "
+            "view.": lambda views, labels: (np.mean(views, axis=0), labels),
+            "That puts the views side by side, as more features of the same images. They belong "
+            "below each other, as more rows.": lambda views, labels: (
+                np.concatenate(views, axis=1),
+                labels,
+            ),
         },
     ),
     "11.2": Exercise(
@@ -161,76 +208,58 @@ EXERCISES: Final = {
             (_left_half, np.random.default_rng(1).integers(0, 256, (3, 4, 4, 3)).astype(float)),
             (_left_half, np.random.default_rng(2).integers(0, 256, (1, 6, 8, 3)).astype(float)),
         ),
-        why="A cat is a cat in the mirror, so both answers count, and their errors partly cancel.",
+        why="The mirror image has the same class, so both predictions count, and their errors "
+        "partly cancel.",
         mistakes={
-            "That turns the pictures upside down: the axes are picture, row, "
+            "That flips the images upside down: the axes are image, row, "
             "column, channel.": lambda predict, x: (predict(x) + predict(x[:, ::-1])) / 2,
             "That exchanges red and blue: the last axis holds the channels.": lambda predict, x: (
                 (predict(x) + predict(x[..., ::-1])) / 2
             ),
-            "That puts the pictures in reverse order: the first axis "
+            "That reverses the order of the images: the first axis "
             "counts them.": lambda predict, x: (predict(x) + predict(x[::-1, :, ::-1])) / 2,
-            "A sum of two probabilities is none: take their mean.": lambda predict, x: (
-                predict(x) + predict(x[:, :, ::-1])
-            ),
-            "Only the mirror image is asked; the picture as it is counts too.": lambda predict, x: (
+            "A sum of two probabilities is not a probability: take their "
+            "mean.": lambda predict, x: predict(x) + predict(x[:, :, ::-1]),
+            "Only the mirror image is used; the original image counts too.": lambda predict, x: (
                 predict(x[:, :, ::-1])
             ),
         },
     ),
     "12.1": Exercise(
-        truth=_vgg16_from,
-        cases=((5,), (4,), (3,), (1,)),
-        why="Nearly half of the base's parameters are in its last block, most of the rest in the "
-        "one before.",
+        truth=_accuracy_of_batches,
+        cases=((_sum_is_positive, _Shuffled(90, 20, 1)), (_sum_is_positive, _Shuffled(31, 10, 2))),
+        why="Prediction and label come from the same batch of the same loop, both of shape (n,), "
+        "and every image counts once.",
         mistakes={
-            "The biases are missing: one for each filter.": partial(_vgg16_from, bias=0),
-            "That is this block alone; the ones behind it train too.": partial(
-                _vgg16_from, only=True
-            ),
-            "The first convolution of a block sees the channels of the block before, or of "
-            "the picture.": partial(_vgg16_from, channels=1),
+            "Predictions and labels come from two loops over the batches, and each loop has "
+            "another order.": partial(_accuracy_of_batches, mistake="two loops"),
+            "Shape (N, 1) against shape (N,): NumPy compares every prediction with every "
+            "label.": partial(_accuracy_of_batches, mistake="broadcast"),
+            "In each batch, shape (n, 1) meets shape (n,): NumPy compares every prediction with "
+            "every label, and the sum counts all pairs.": _broadcast_in_batches,
+            "A mean of the batches' accuracies gives the images of a small last batch more "
+            "weight.": partial(_accuracy_of_batches, mistake="mean of batches"),
         },
     ),
     "12.2": Exercise(
-        truth=_surer,
+        truth=_with_temperature,
         cases=(
             (np.array([0.1, 0.5, 0.6, 0.99]), 3.0),
             (np.array([0.3, 0.8]), 0.5),
             (np.array([0.45, 0.2, 0.9]), 10.0),
         ),
-        why="No probability crosses 0.5, so accuracy stays; the loss of the mistakes grows with "
-        "the factor.",
+        why="No probability crosses 0.5, so the accuracy stays; a temperature above 1 lowers the "
+        "confidence, and with it the loss of confident errors.",
         mistakes={
-            "A probability is not a logit: bring it to the logit, multiply, and "
-            "come back.": lambda p, factor: p * factor,
-            "Still a probability that was multiplied; cutting it off at 1 does "
-            "not help.": lambda p, factor: np.clip(p * factor, 0, 1),
-            "That is the logit itself: the sigmoid brings it back to "
-            "a probability.": lambda p, factor: factor * np.log(p / (1 - p)),
-            "A power of the probability moves 0.5 itself, and answers with it.": lambda p, factor: (
-                p**factor
+            "A probability is not a logit: compute the logit, divide it, and apply the "
+            "sigmoid.": lambda p, t: p / t,
+            "That multiplies the logits: a temperature above 1 must lower the "
+            "confidence.": lambda p, t: 1 / (1 + np.exp(-t * np.log(p / (1 - p)))),
+            "That is the logit itself: the sigmoid turns it back into "
+            "a probability.": lambda p, t: np.log(p / (1 - p)) / t,
+            "A power of the probability moves 0.5 itself, and with it the accuracy.": lambda p, t: (
+                p ** (1 / t)
             ),
-        },
-    ),
-    "12.3": Exercise(
-        truth=lambda before, after: float(norm(after - before) / norm(before)),
-        cases=(
-            (_WEIGHTS, 1.02 * _WEIGHTS),
-            (_WEIGHTS, _WEIGHTS + 0.1),
-            (np.array([3.0, 4.0]), np.array([4.0, 3.0])),
-        ),
-        why="A length is a root of a sum of squares, over all numbers of the array at once.",
-        mistakes={
-            "The root is missing, above and below.": lambda before, after: float(
-                ((after - before) ** 2).sum() / (before**2).sum()
-            ),
-            "That compares the two lengths; a weight can turn without getting "
-            "longer.": lambda before, after: float(abs(norm(after) - norm(before)) / norm(before)),
-            "That is the length of the change; it still has to be compared with that of "
-            "the weight.": lambda before, after: float(norm(after - before)),
-            "A mean of ratios lets numbers near zero decide: take the lengths of the whole arrays "
-            "first.": lambda before, after: float(np.mean(np.abs((after - before) / before))),
         },
     ),
 }
