@@ -39,7 +39,7 @@ def test_figure_reaches_jupyter_once_with_words() -> None:
     fig = plots.photos(np.zeros((2, 8, 8)), ["cat", "dog"])
     data, metadata = fig._repr_mimebundle_()
     assert Image.open(io.BytesIO(data["image/jpeg"])).format == "JPEG"  # photos, hence JPEG
-    assert data["text/plain"] == "[Figure: 2 pictures: cat, dog]"
+    assert data["text/plain"] == "[Figure: 2 images: cat, dog]"
     assert metadata["image/jpeg"]["alt"] == fig.alt
 
     drawn, _ = plots.figure(alt="an empty pair of axes")
@@ -86,7 +86,7 @@ def test_style_does_not_leak() -> None:
     assert dict(mpl.rcParams) == before
 
 
-def test_photos_places_each_picture() -> None:
+def test_photos_places_each_image() -> None:
     images = np.stack([np.full((4, 4, 3), value, np.uint8) for value in (10, 20, 30, 40, 50)])
     fig = plots.photos(images, columns=3)
     shown = [np.asarray(ax.images[0].get_array()) for ax in fig.axes if ax.images]

@@ -72,7 +72,7 @@ class Machine:
             )
         if not self.gpus and not self.bfloat16:
             found.append(
-                "This processor does not multiply bfloat16 numbers, and the stated times are those "
+                "This processor has no native bfloat16 support, and the stated times are those "
                 "of one that does. Everything works; expect half as much again for quick, and more "
                 "than twice as much for laptop."
             )

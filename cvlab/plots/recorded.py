@@ -107,8 +107,9 @@ def _stairs(
     ax.errorbar(range(len(heights)), middle, yerr=reach, fmt="o", ms=6, color=color, capsize=4)
     look: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
     for rung, interval in enumerate(heights):
-        accuracy = f"{interval.value:.1%}".replace("%", " %")
-        ax.annotate(accuracy, (rung, interval.low), (0, -5), va="top", fontsize=9, **look)
+        accuracy = f"{100 * interval.value:.1f} %"
+        down = -5 if interval.high > interval.low else -9
+        ax.annotate(accuracy, (rung, interval.low), (0, down), va="top", fontsize=9, **look)
     for step, gain in enumerate(np.diff(middle)):
         text = f"{100 * gain:+.1f}".replace("-", "−")
         certain = True

@@ -284,7 +284,7 @@ def test_figure_of_feature_maps_by_depth() -> None:
     for picture, channel in zip(shown, (4, 2, 0), strict=True):  # the most varied first
         np.testing.assert_array_equal(picture, deep[1, ..., channel])
     labels = [text.get_text() for ax in fig.axes for text in ax.texts]
-    assert labels == ["deep\n3 × 4 × 5\n3 show nothing", "deeper\n3 × 4 × 1\n1 show nothing"]
+    assert labels == ["deep\n3 × 4 × 5\n3 constant", "deeper\n3 × 4 × 1\n1 constant"]
     assert fig.alt.endswith("deep 3 × 4 × 5; deeper 3 × 4 × 1")
     with pytest.raises(ValueError, match="at least one layer"):
         plots.feature_maps({})

@@ -145,8 +145,8 @@ def _two_networks(seed: int) -> tuple[dict[str, bool], dict[str, bool]]:
     """Outcomes by file name: the second network is better, and has its files in another order."""
     random = np.random.default_rng(seed)
     names = [f"{number}.jpg" for number in range(300)]
-    first = random.random(300) < 0.93
-    second = np.where(random.random(300) < 0.05, True, first) & (random.random(300) < 0.99)
+    first = random.random(300) < 0.85
+    second = np.where(first, random.random(300) < 0.97, random.random(300) < 0.4)
     order = random.permutation(300)
     return (
         dict(zip(names, first.tolist(), strict=True)),
