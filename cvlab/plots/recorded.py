@@ -105,17 +105,24 @@ def _stairs(
     edges = np.arange(len(heights) + 1) - 0.5
     ax.stairs(middle, edges, baseline=None, color=color, lw=2.5)
     ax.errorbar(range(len(heights)), middle, yerr=reach, fmt="o", ms=6, color=color, capsize=4)
-    look: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
     for rung, interval in enumerate(heights):
         accuracy = f"{100 * interval.value:.1f} %"
         down = -5 if interval.high > interval.low else -9
-        ax.annotate(accuracy, (rung, interval.low), (0, down), va="top", fontsize=9, **look)
+        ax.annotate(
+            accuracy,
+            (rung, interval.low),
+            (0, down),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=9,
+        )
     for step, gain in enumerate(np.diff(middle)):
         text = f"{100 * gain:+.1f}".replace("-", "−")
-        certain = True
+        look: dict[str, Any] = {}
         if p_values is not None:
             p = p_values[step]
-            certain = p < 0.05
+            look = {"fontweight": "bold"} if p < 0.05 else {"color": MUTED}
             text += "\np < 0.001" if p < 0.001 else f"\np = {p:.2g}"
         ax.annotate(
             text,
@@ -123,7 +130,7 @@ def _stairs(
             (0, 4),
             va="bottom",
             fontsize=9,
-            fontweight="bold" if certain else "normal",
-            color=INK if certain else MUTED,
+            textcoords="offset points",
+            ha="center",
             **look,
         )
