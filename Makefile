@@ -1,5 +1,5 @@
 # Aliases of `python -m cvlab COMMAND` in an environment of their own, which `make setup` makes.
-.PHONY: help setup lectures test nbval lint report slides compare record contents student refresh lab bench knocks seeds twice pretrain sheets ladder lock clean distclean
+.PHONY: help setup lectures test nbval lint report slides book compare record contents student refresh lab bench knocks seeds twice pretrain sheets ladder lock clean distclean
 
 # Arguments are taken as they were given: Make would read a $ in a path as a name or a command.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -38,11 +38,12 @@ report slides record: $(READY)
 	@$(CVLAB) $@ $(profile)
 compare: $(READY) ## two runs side by side (A=build/quick B=build/laptop)
 	@$(CVLAB) compare $(foreach run,A B,$(if $(value $(run)),$(call quoted,$(run))))
+book: ## the course as a static site, in build/book/
 contents: ## write contents, times and links between the notebooks again
 student: ## copies without solutions and outputs, for students, in build/student/
 lab: ## open the course in JupyterLab
 pretrain: ## train the embedded base again on drawn animals (15 minutes)
-contents student lab pretrain: $(READY)
+book contents student lab pretrain: $(READY)
 	@$(CVLAB) $@
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
 	@$(CVLAB) refresh $(jobs) $(NOTEBOOKS)

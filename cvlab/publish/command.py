@@ -250,6 +250,12 @@ def _slides(options: argparse.Namespace) -> None:
     print(f"{len(written)} notebooks as slides: {folder / 'slides/index.html'}")
 
 
+def _book(options: argparse.Namespace) -> None:
+    from cvlab.publish import book
+
+    print(f"book: {book.build(_sources(options), options.out / 'book')}")
+
+
 def _student(options: argparse.Namespace) -> None:
     from cvlab.publish import student
 
@@ -300,6 +306,7 @@ _COMMANDS: Final[dict[str, tuple[Any, ...]]] = {
     "lectures": (_lectures, "execute, then report", "all", "some", "profile", "kernels"),
     "report": (_report, "write the report of a run again", "all", "profile"),
     "slides": (_slides, "reveal.js slides of the notebooks", "all", "some", "profile"),
+    "book": (_book, "the course as a static site, from the committed outputs", "all"),
     "student": (_student, "copies without solutions and outputs", "all", "some"),
     "compare": (_compare, "two runs side by side", "all"),
     "record": (_record, "keep the times and findings of a whole run", "all", "profile"),

@@ -7,6 +7,7 @@ pyproject.toml. Everything else in a notebook stays as it is.
 
 import copy
 import re
+import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,9 +25,10 @@ PROJECT: Final = Path(__file__).parents[2]
 
 _TIME: Final = re.compile(r"\*\*Time\*\*.*?(?=\n\*\*|\n\n|\Z)", re.DOTALL)
 _OPEN: Final = re.compile(r"\n\n\*\*Open\*\* .*\Z", re.DOTALL)
-_WAY: Final = re.compile(r"\n\n---\n\n.*\Z", re.DOTALL)
+WAY: Final = re.compile(r"\n\n---\n\n.*\Z", re.DOTALL)
 _TABLE: Final = re.compile(r"(?<=## Contents\n\n).*?(?=\n\n## |\Z)", re.DOTALL)
 
+COLAB_CELL: Final = "colab"
 # First cell where a repository is set. Only a reader on Colab needs it, so it asks first.
 _COLAB: Final = str(asset("colab.txt")).strip()
 
@@ -47,6 +49,17 @@ def repository(settings: Path = PROJECT / "pyproject.toml") -> str:
             "the course on GitHub, or empty"
         )
     return name
+
+
+def origin(folder: Path = PROJECT) -> str:
+    """The "owner/name" of a checkout whose remote `origin` is on GitHub; empty for any other."""
+    asked = ["git", "-C", str(folder), "remote", "get-url", "origin"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # git is not installed
+        return ""
+    found = re.search(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", done.stdout.strip())
+    return found[1] if found else ""
 
 
 def span(seconds: float) -> str:
@@ -133,7 +146,7 @@ def write(
     if sentence := time_line(name, runs):
         first.source = _TIME.sub(sentence, first.source, count=1)
     first.source = f"{_OPEN.sub('', first.source)}\n\n{links(name, course)}".rstrip()
-    last.source = _WAY.sub("", last.source) + f"\n\n---\n\n{way(name, titles)}"
+    last.source = WAY.sub("", last.source) + f"\n\n---\n\n{way(name, titles)}"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _TABLE.sub(lambda _: table(titles, runs), cell.source)
@@ -141,7 +154,7 @@ def write(
     notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(start)]
     if course:
         cell = nbformat.v4.new_code_cell(_COLAB.format(repository=course))
-        cell.id = "colab"
+        cell.id = COLAB_CELL
         notebook.cells.insert(1, cell)
     return notebook
 

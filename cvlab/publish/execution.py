@@ -26,7 +26,7 @@ from cvlab import profiles
 from cvlab.cache import locked
 from cvlab.course import findings
 from cvlab.publish.outcomes import Record
-from cvlab.publish.tags import SOLUTION
+from cvlab.publish.tags import FOLDED
 
 KERNEL = "python3"
 # Everything else in a notebook's metadata (widget states, timestamps, the interpreter's exact
@@ -149,13 +149,13 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     """Strip what differs from run to run but teaches nothing; sources and outputs stay.
 
     Progress bars keep their last state only, what was printed in pieces is one piece again, and
-    cell metadata keeps only the tags. Solutions of exercises are folded away.
+    cell metadata keeps only the tags. Solutions and hidden code are folded away.
     """
     notebook.metadata = nbformat.from_dict(CLEAN_METADATA)
     for cell in notebook.cells:
         tags = [tag for tag in cell.metadata.get("tags", []) if tag != "injected-parameters"]
         kept: dict[str, Any] = {"tags": tags} if tags else {}
-        if SOLUTION in tags:
+        if FOLDED & set(tags):
             kept["jupyter"] = {"source_hidden": True}  # JupyterLab shows it at a click
         cell.metadata = nbformat.from_dict(kept)
         CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, 0)

@@ -13,7 +13,7 @@ def dense_head(features: tuple[int, ...], *, dropout: float = 0.5) -> keras.Sequ
             lecture does when it augments the images (step 23).
 
     Returns:
-        A model from features (n, *features) to the probability of class 1, (n, 1). Not compiled.
+        A model from features `(n, *features)` to the probability of class 1, (n, 1). Not compiled.
     """
     return keras.Sequential(
         [
@@ -37,7 +37,7 @@ def pooled_head(features: tuple[int, ...], *, dropout: float = 0.0) -> keras.Seq
         dropout: Share of the channels dropped in training; 0 leaves the layer out.
 
     Returns:
-        A model from features (n, *features) to the probability of class 1, (n, 1). Not compiled.
+        A model from features `(n, *features)` to the probability of class 1, (n, 1). Not compiled.
 
     Source:
         M. Lin, Q. Chen, S. Yan, "Network In Network" (2014), section 3.2.

@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 
 from cvlab.course import claims, exercises, statements
 from cvlab.publish import execution
-from cvlab.publish.tags import SOLUTION
+from cvlab.publish.tags import FOLDED
 
 LECTURES = Path(__file__).parents[2] / "lectures"
 NOTEBOOKS = sorted(LECTURES.glob("[0-9]*.ipynb"))
@@ -67,8 +67,8 @@ def test_metadata_is_clean(path: Path) -> None:
     assert notebook.metadata == execution.CLEAN_METADATA
     for cell in notebook.cells:
         tags = set(cell.metadata.get("tags", []))
-        assert tags <= {"parameters", "nbval-ignore-output", "raises-exception", SOLUTION}
-        folded = {"jupyter": {"source_hidden": True}} if SOLUTION in tags else {}
+        assert tags <= {"parameters", "nbval-ignore-output", "raises-exception", *FOLDED}
+        folded = {"jupyter": {"source_hidden": True}} if FOLDED & tags else {}
         assert {key: cell.metadata[key] for key in cell.metadata if key != "tags"} == folded
 
 
@@ -122,7 +122,7 @@ def test_every_claim_has_the_verdict_that_is_expected_of_it(path: Path) -> None:
         for output in cell.outputs
     )
     listed = statements.of_notebook(number)
-    assert listed
+    assert listed or number == "01", "the lecture takes for granted what 01 explains"
     assert claims.verdict_lines({claim.id: claims.expected(claim) for claim in listed}) in printed
 
 
