@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from PIL import Image
 
 from cvlab import plots
@@ -39,7 +39,7 @@ def test_figure_reaches_jupyter_once_with_words() -> None:
     fig = plots.photos(np.zeros((2, 8, 8)), ["cat", "dog"])
     data, metadata = fig._repr_mimebundle_()
     assert Image.open(io.BytesIO(data["image/jpeg"])).format == "JPEG"  # photos, hence JPEG
-    assert data["text/plain"] == "[Figure: 2 pictures: cat, dog]"
+    assert data["text/plain"] == "[Figure: 2 images: cat, dog]"
     assert metadata["image/jpeg"]["alt"] == fig.alt
 
     drawn, _ = plots.figure(alt="an empty pair of axes")
@@ -86,7 +86,7 @@ def test_style_does_not_leak() -> None:
     assert dict(mpl.rcParams) == before
 
 
-def test_photos_places_each_picture() -> None:
+def test_photos_places_each_image() -> None:
     images = np.stack([np.full((4, 4, 3), value, np.uint8) for value in (10, 20, 30, 40, 50)])
     fig = plots.photos(images, columns=3)
     shown = [np.asarray(ax.images[0].get_array()) for ax in fig.axes if ax.images]
@@ -245,10 +245,15 @@ def test_the_ladder_shows_gain_and_p_value_on_each_step() -> None:
     fig = plots.ladder(
         ["a", "b", "c"], {"photos": heights, "lecture": heights}, {"photos": [0.0, 1.0]}
     )
+    accuracies = ["70.0 %", "90.0 %", "89.0 %"]
     texts = [[text.get_text() for text in ax.texts] for ax in fig.axes]
-    assert texts == [["+20.0\np < 0.001", "−1.0\np = 1"], ["+20.0", "−1.0"]]
+    assert texts == [
+        [*accuracies, "+20.0\np < 0.001", "−1.0\np = 1"],
+        [*accuracies, "+20.0", "−1.0"],
+    ]
+    assert [text.get_fontweight() for text in fig.axes[0].texts[3:]] == ["bold", "normal"]
     assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim()
-    assert "photos: 70.0%, 90.0%, 89.0%" in fig.alt
+    assert fig.alt == "The ladder. photos: 70.0%, 90.0%, 89.0%; lecture: 70.0%, 90.0%, 89.0%"
 
 
 def test_the_neuron_shows_its_sum_and_refuses_other_names() -> None:
@@ -258,3 +263,12 @@ def test_the_neuron_shows_its_sum_and_refuses_other_names() -> None:
     assert {"weighted sum\nz = −1", "sigmoid\np = 0.269", "× 2", "× −8", "bias 1"} <= set(shown)
     with pytest.raises(ValueError, match=r"inputs \['a'\] and weights \['b'\]"):
         plots.neuron({"a": 1.0}, {"b": 1.0}, 0.0)
+
+
+def test_the_ladder_shades_what_uses_a_pretrained_base() -> None:
+    heights = [Interval(0.7, 0.67, 0.73), Interval(0.9, 0.88, 0.92)]
+    fig = plots.ladder(["a", "b"], {"x": heights}, {}, pretrained_from=1, title="One large step")
+    (shade,) = [patch for patch in fig.axes[0].patches if isinstance(patch, Rectangle)]
+    assert (shade.get_x(), shade.get_width()) == (0.5, 1)
+    assert fig.alt.startswith("The ladder. One large step. x: 70.0%")
+    assert not fig.axes[1].axison  # nothing to show in the last panel

@@ -273,7 +273,7 @@ def table(summary: Mapping[str, Any]) -> str:
         lines.append(
             f"{step['from']} -> {step['to']}: {value:+.1f} points ({low:+.1f} to {high:+.1f}); "
             f"McNemar finds it better in {wins} and worse in {losses} of {len(step['better'])} "
-            f"seeds; with all their pictures together p = {step['mcnemar_p_together']:.2g}, "
+            f"seeds; with all their images together p = {step['mcnemar_p_together']:.2g}, "
             f"better: {step['better_together']}"
         )
     return "\n".join(lines)
@@ -284,7 +284,7 @@ def chart(summary: Mapping[str, Any], images: str) -> plots.Figure:
 
     Args:
         summary: What `summarize` returned, or the JSON that `main` wrote.
-        images: What was measured on, such as `drawn pictures`.
+        images: What was measured on, such as `drawn images`.
     """
     rungs = summary["rungs"].items()
     measured = {name: measure.Interval(**rung["test_accuracy"]) for name, rung in rungs}
@@ -327,7 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.seeds < 2:
         parser.error("--seeds must be at least 2: one run has no spread")
     profile = profiles.get(options.profile)
-    images = "drawn pictures" if profile.source == "toypets" else "photos"
+    images = "drawn images" if profile.source == "toypets" else "photos"
     climbs: list[dict[str, Run]] = []
     for seed in range(options.first, options.first + options.seeds):
         climbs.append(_climb(profile, seed, scratch=not options.transfer_only))

@@ -60,6 +60,41 @@ def toy_base(image_size: int = 64, weights: Literal["zoo"] | None = "zoo") -> ke
     return base
 
 
+def with_batchnorm(base: keras.Model, inputs: NDArray[Any]) -> keras.Model:
+    """Copy a chain of convolutions and poolings with a BatchNormalization after each convolution.
+
+    Each BatchNormalization has the statistics of `inputs` at its place, and a gamma and beta that
+    undo them. So in inference mode the copy computes what `base` computes.
+
+    Args:
+        base: A functional model without branches, of convolutions with padding "same" and a ReLU
+            each, and of poolings.
+        inputs: Inputs of `base` to take the statistics from, (n, h, w, c).
+
+    Returns:
+        The copy, with layers `NAME_bn` and `NAME_relu` after each convolution `NAME`.
+    """
+    start = x = keras.Input(base.input_shape[1:])
+    before_norm = {}
+    for layer in base.layers[1:]:
+        if isinstance(layer, layers.Conv2D):
+            size = layer.kernel_size
+            x = layers.Conv2D(layer.filters, size, padding="same", name=layer.name)(x)
+            before_norm[layer.name] = x
+            x = layers.BatchNormalization(name=f"{layer.name}_bn")(x)
+            x = layers.ReLU(name=f"{layer.name}_relu")(x)
+        else:
+            x = type(layer).from_config(layer.get_config())(x)
+    copy = keras.Model(start, x, name=f"{base.name}_bn")
+    for name, output in before_norm.items():  # front to back: each sees what it will see later
+        copy.get_layer(name).set_weights(base.get_layer(name).get_weights())
+        seen = keras.Model(start, output).predict(inputs, batch_size=100, verbose=0)
+        mean, variance = seen.mean((0, 1, 2)), seen.var((0, 1, 2))
+        norm = copy.get_layer(f"{name}_bn")
+        norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
+    return copy
+
+
 def species_head() -> keras.Model:
     """Build the head of the embedded classifier, with random weights.
 

@@ -86,7 +86,7 @@ def accuracies(
     if lecture:
         ax.plot([], [], marker="D", mfc="none", ls="none", color=ORANGE, label="lecture")
     if chance is not None:
-        ax.axvline(chance, color=MUTED, ls=":", label="guessing")
+        ax.axvline(chance, color=MUTED, ls=":", label="chance level")
     ax.set_yticks(range(len(measured)), list(measured))
     ax.set_ylim(len(measured) - 0.4, -0.6)
     # A single narrow interval must not fill the whole width like a large difference.
@@ -106,8 +106,8 @@ def lines(ax: Axes, x: Sequence[float], series: Mapping[str, Sequence[float | In
 
     Args:
         ax: Where to draw; the caller sets labels and scales.
-        x: Positions that the series share.
-        series: Values by label, one for each position. An `Interval` gets its bounds as a bar.
+        x: Values on the x-axis, which the series share.
+        series: Values by label, one for each `x`. An `Interval` gets its bounds as a bar.
     """
     for number, (label, values) in enumerate(series.items()):
         look: dict[str, Any] = {

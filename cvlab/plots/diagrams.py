@@ -13,13 +13,18 @@ from cvlab.plots.style import BLUE, CARD, INK, MUTED, Figure, figure, style
 
 @style()
 def truth_table(
-    cells: Mapping[str, Mapping[str, str]], *, marked: Sequence[str] = (), alt: str
+    cells: Mapping[str, Mapping[str, str]],
+    *,
+    marked: Sequence[str] = (),
+    title: str = "",
+    alt: str,
 ) -> Figure:
     """Draw words in a grid: one row per case, one column per question, some words white on blue.
 
     Args:
         cells: Words by column, by row.
         marked: Words to highlight.
+        title: What the table shows, in one sentence.
         alt: See `figure`; the words themselves are added to it.
 
     Raises:
@@ -35,7 +40,8 @@ def truth_table(
         f"{case} – {', '.join(f'{question}: {word}' for question, word in row.items())}"
         for case, row in cells.items()
     )
-    fig, axes = figure(height=0.4 + 0.36 * len(cells), alt=f"{alt}. {words}")
+    height = 0.45 + 0.4 * len(cells) + (0.3 if title else 0)
+    fig, axes = figure(height=height, alt=f"{alt}. {words}")
     ax: Axes = axes[0, 0]
     for row, answers in enumerate(cells.values()):
         for column, word in enumerate(answers.values()):
@@ -49,6 +55,8 @@ def truth_table(
     ax.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
+    if title:
+        fig.suptitle(title, x=0.01, ha="left", fontsize=11)
     return fig
 
 

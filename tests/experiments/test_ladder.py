@@ -132,7 +132,7 @@ def test_the_command_draws_other_pictures_for_each_seed(
     written = json.loads(out.read_text())
     assert tuple(written["rungs"]) == ladder.RUNGS[3:]
     assert written["seeds"] == [4, 5] and written["settings"]["tuning_epochs"] == 1
-    assert "drawn pictures" in out.with_suffix(".svg").read_text()
+    assert "drawn images" in out.with_suffix(".svg").read_text()
     assert ladder.table(written) in capsys.readouterr().out
     assert not list((tmp_path / "cache").glob("ladder-*"))
 

@@ -70,3 +70,19 @@ def test_mistakes_are_named() -> None:
         toy_base(31, None)
     with pytest.raises(ValueError, match=r"shape \(18,\).*\(n, 18\)"):
         embedded.decode_predictions(np.ones(18))
+
+
+def test_batchnorm_can_be_added_without_changing_what_a_base_computes() -> None:
+    base = toy_base(32)
+    random = np.random.default_rng(0)
+    images, others = random.integers(0, 256, (2, 12, 32, 32, 3)).astype("uint8")
+    copy = embedded.with_batchnorm(base, images)
+    norms = [layer for layer in copy.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert [norm.name for norm in norms[:2]] == ["block1_conv1_bn", "block1_conv2_bn"]
+    assert len(norms) == 10
+    np.testing.assert_allclose(array(copy(others)), array(base(others)), rtol=1e-2, atol=1e-2)
+    # The statistics are those of the images: normalizing by the batch changes nothing either.
+    np.testing.assert_allclose(
+        array(copy(images, training=True)), array(base(images)), rtol=1e-2, atol=1e-2
+    )
+    assert np.abs(array(copy(others[:1], training=True)) - array(base(others[:1]))).max() > 0.1

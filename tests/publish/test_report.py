@@ -96,7 +96,7 @@ def test_the_report_names_every_claim_and_every_notebook(quick: Path, sources: l
         f"{photos.measured()} on photos (run {run}); 80.0 % (71.1 to 86.7 %) here"
     )
     assert by_claim["baseline-accuracy"][1].endswith(photos.verdict)
-    assert by_claim["extraction-accuracy"] == ["–", "– not run", "09"]
+    assert by_claim["extraction-accuracy"] == ["–", "– not run", "10"]
 
     notebooks = rows(page, "Executed notebooks")
     assert notebooks["00 · Start <here>"] == ["1.5", "✓ passed"]

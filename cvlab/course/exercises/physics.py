@@ -9,23 +9,50 @@ from cvlab.course.exercises.judging import Array, Exercise
 _rng = np.random.default_rng(14)
 
 
-def _energy(couplings: Array, state: Array) -> float:
-    """Minus the sum over all pairs, each of them once."""
-    return -float(state @ np.triu(couplings, 1) @ state)
+def _overlap(patterns: Array, couplings: Array, *, together: bool = False) -> Array:
+    """Overlap of each pattern with the state of rest that is reached from it, (P,)."""
+    states = patterns.copy()
+    for _ in range(20):
+        before = states.copy()
+        if together:
+            states = np.where(states @ couplings >= 0, 1, -1)
+        else:
+            for neuron in range(states.shape[1]):
+                states[:, neuron] = np.where(states @ couplings[neuron] >= 0, 1, -1)
+        if np.array_equal(before, states):
+            break
+    return np.asarray((states * patterns).mean(axis=1))
 
 
-def _by_flipping(couplings: Array, state: Array, neuron: int) -> float:
-    """Energy after the flip minus energy before it."""
-    flipped = state.copy()
-    flipped[neuron] *= -1
-    return _energy(couplings, flipped) - _energy(couplings, state)
+def _until_failure(
+    patterns: Array, *, diagonal: bool = False, newest: bool = False, together: bool = False
+) -> int:
+    """Store more and more patterns; the options are the readers' mistakes."""
+    for stored in range(1, len(patterns) + 1):
+        some = patterns[:stored]
+        couplings = some.T @ some  # whole numbers, so no rounding decides about a sign
+        if not diagonal:
+            np.fill_diagonal(couplings, 0)
+        overlap = _overlap(some, couplings, together=together)
+        if (overlap[-1] if newest else overlap.mean()) < 0.95:
+            return stored
+    return len(patterns)
 
 
-def _attend(memories: Array, cue: Array, beta: float) -> Array:
-    """One step of the modern Hopfield network; the largest vote is set to 1 to avoid overflow."""
-    similarity = beta * memories @ cue
-    votes = np.exp(similarity - similarity.max())
-    return np.asarray(votes @ memories / votes.sum())
+def _random_patterns(neurons: int, seed: int) -> Array:
+    return np.random.default_rng(seed).choice([-1.0, 1.0], (neurons // 4, neurons))
+
+
+def _hebb(patterns: Array, *, diagonal: bool = False) -> Array:
+    """Add up agreement, pattern by pattern."""
+    couplings = sum(np.outer(pattern, pattern) for pattern in patterns)
+    return np.asarray(couplings if diagonal else couplings * (1 - np.eye(patterns.shape[1])))
+
+
+def _up_to_a_factor(couplings: Any, images: Array) -> Array:
+    scaled = np.asarray(couplings, dtype=float)
+    most = np.abs(scaled).max()
+    return np.asarray(scaled / most if most else scaled)
 
 
 def _of_all_at_once(answer: Any, *case: Any) -> tuple[bool, bool, bool]:
@@ -41,24 +68,20 @@ def _of_all_at_once(answer: Any, *case: Any) -> tuple[bool, bool, bool]:
     )
 
 
-_half = np.triu(_rng.normal(size=(6, 6)), 1)
-_MAGNETS: Final = _half + _half.T
-_STATE: Final = np.array([1, -1, -1, 1, 1, -1])
-_MEMORIES: Final = _rng.normal(size=(5, 8))
+_IMAGES: Final = (_rng.random((4, 30)) < 0.4).astype(int)
 
 EXERCISES: Final = {
     "17.1": Exercise(
-        truth=_by_flipping,
-        cases=((_MAGNETS, _STATE, 0), (_MAGNETS, _STATE, 2), (_MAGNETS, -_STATE, 3)),
-        why="Only the pairs with this neuron change, and each of them changes its sign.",
+        truth=_until_failure,
+        cases=((_random_patterns(150, 2),), (_random_patterns(150, 6),)),
+        why="Divide by the number of neurons: not far from 0.138, which holds for large networks.",
         mistakes={
-            "The sign is the wrong way round: against the pull of its neighbors a flip "
-            "costs energy.": lambda w, s, i: -2 * s[i] * (w[i] @ s),
-            "A factor of 2 is missing: a pair goes from + to −, not from + to 0.": lambda w, s, i: (
-                s[i] * (w[i] @ s)
-            ),
-            "That is the pull on the neuron. Whether following it costs or gains depends on where "
-            "the neuron points now.": lambda w, s, i: 2 * (w[i] @ s),
+            "Each neuron is coupled to itself and prefers to stay as it is: set the diagonal to "
+            "0 each time.": lambda patterns: _until_failure(patterns, diagonal=True),
+            "Only the newest pattern is tested. It disturbs those stored "
+            "before it.": lambda patterns: _until_failure(patterns, newest=True),
+            "That is the number of patterns with which recall still works. Asked is the one with "
+            "which it fails.": lambda patterns: _until_failure(patterns) - 1,
         },
     ),
     "17.2": Exercise(
@@ -77,23 +100,22 @@ EXERCISES: Final = {
         },
     ),
     "17.3": Exercise(
-        truth=_attend,
-        cases=(
-            (_MEMORIES, _MEMORIES[2] + 0.1, 1.0),
-            (_MEMORIES, _MEMORIES[0], 1e-6),
-            (_MEMORIES, 40 * _MEMORIES[1], 30.0),
-        ),
-        why="With a small beta all memories are mixed, with a large one the most similar wins "
-        "alone.",
+        truth=lambda images: _hebb(2 * images - 1),
+        cases=((_IMAGES,), (_IMAGES[:2],)),
+        look=_up_to_a_factor,
+        why="With 0 and 1 no coupling is negative: two pixels can agree, but never disagree. With "
+        "-1 and +1 both count.",
         mistakes={
-            "Beta is applied to the votes after the softmax. It belongs inside, where it says how "
-            "much a difference in "
-            "similarity counts.": lambda x, cue, beta: beta * _attend(x, cue, 1.0),
-            "The votes do not add up to 1: divide by their sum.": lambda x, cue, beta: (
-                np.exp(beta * x @ cue - (beta * x @ cue).max()) @ x
+            "No coupling is negative: where one pixel is white and the other black, nothing is "
+            "stored. What should such a pair contribute?": _hebb,
+            "Each neuron is coupled to itself, and prefers to stay as it is.": lambda images: _hebb(
+                2 * images - 1, diagonal=True
             ),
-            "The best memory takes it all. That is the limit of a very "
-            "large beta.": lambda x, cue, beta: x[np.argmax(x @ cue)],
+            "Black pixels contribute nothing yet: two black pixels agree as well.": lambda images: (
+                _hebb(images) - _hebb(images, diagonal=True).mean()
+            ),
+            "You subtracted the mean image. That removes what all images share, and each of them "
+            "needs it to be stored.": lambda images: _hebb(images - images.mean(axis=0)),
         },
     ),
 }

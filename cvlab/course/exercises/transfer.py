@@ -1,16 +1,17 @@
 """The exercises of notebooks 09, 13 and 14: right answers, and the mistakes readers make."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
-from math import ceil, comb, log, sqrt
+from math import ceil, comb, log
 from typing import Any, Final
 
+import numpy as np
 from scipy import stats
 
 from cvlab.course.exercises.judging import Exercise
 
-# 08: what networks are made of -------------------------------------------------------------
+# 09: what networks are made of -------------------------------------------------------------
 
 
 def _inception_parameters(channels: int, filters: tuple[int, ...], mistake: str = "") -> int:
@@ -25,7 +26,7 @@ def _inception_parameters(channels: int, filters: tuple[int, ...], mistake: str 
     return sum((size**2 * seen + bias) * made for size, seen, made in windows)
 
 
-# 12: what trains, which statistics, how fast they drift ----------------------------------
+# 13: what trains, what moves, how fast statistics drift ----------------------------------
 
 
 def _weights_that_train(stack: list[tuple[str, bool, bool]]) -> int:
@@ -58,26 +59,99 @@ def _count(
     )
 
 
-def _normalizes_by(trainable: bool, training: bool) -> str:
-    """Ask Keras: a batch of two numbers has the mean 0 afterwards, or it has not."""
+_rng = np.random.default_rng(13)
+_INPUTS: Final = _rng.normal(size=(32, 6)).astype("float32")
+_TARGETS: Final = _rng.normal(size=(32, 1)).astype("float32")
+
+
+def _small_network() -> Any:
+    """The network of notebook 13: the same weights each time, not compiled."""
     import keras  # noqa: PLC0415
 
-    norm = keras.layers.BatchNormalization(trainable=trainable)
-    output = norm(keras.ops.convert_to_tensor([[3.0], [5.0]]), training=training)
-    return "batch" if abs(float(keras.ops.mean(output))) < 0.1 else "moving"
+    base = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(5, name="early"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dense(4, name="late"),
+        ],
+        name="base",
+    )
+    network = keras.Sequential([keras.Input((6,)), base, keras.layers.Dense(1, name="head")])
+    random = np.random.default_rng(0)
+    network.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in network.weights])
+    return network
 
 
-# What BatchNormalization uses: not the batch's, or the batch's.
-_STATISTICS: Final = ("moving", "batch")
+def _moving(*moved: str) -> Callable[..., Any]:
+    """Answer with a network in which exactly these layers have moved, without training it."""
+
+    def answer(build: Callable[[], Any], x: Any, y: Any) -> Any:
+        network = build()
+        for name, layer in _parts(network).items():
+            if name in moved:
+                layer.set_weights([weight + 0.1 for weight in layer.get_weights()])
+        return network
+
+    return answer
 
 
-# 13: which difference is real -------------------------------------------------------------
+def _parts(network: Any) -> dict[str, Any]:
+    base = network.get_layer("base")
+    return {name: base.get_layer(name) for name in ("early", "norm", "late")} | {
+        "head": network.layers[-1]
+    }
+
+
+def _what_moved(network: Any, build: Callable[[], Any], x: Any, y: Any) -> dict[str, bool]:
+    """Of each layer, does it differ from that of a new network?"""
+    before = _parts(build())
+    return {
+        name: any(
+            not np.array_equal(old, new)
+            for old, new in zip(before[name].get_weights(), layer.get_weights(), strict=True)
+        )
+        for name, layer in _parts(network).items()
+    }
+
+
+# 14: which difference is real -------------------------------------------------------------
 
 
 def _upper_tail(only_first: int, only_second: int) -> float:
     """Probability that a given network wins at least as many as the winner did."""
     split = (max(only_first, only_second), only_first + only_second)
     return float(stats.binomtest(*split, alternative="greater").pvalue)
+
+
+def _wins_needed(disputed: int) -> int:
+    """Smallest number of wins that is significant at 5 %, both directions counted."""
+    return next(
+        wins
+        for wins in range(disputed // 2 + 1, disputed + 1)
+        if stats.binomtest(wins, disputed).pvalue < 0.05
+    )
+
+
+def _two_sided(first: Sequence[bool], second: Sequence[bool]) -> float:
+    """The exact McNemar test of outcomes in the same order."""
+    pairs = list(zip(first, second, strict=True))
+    wins = sum(b and not a for a, b in pairs)
+    disputed = sum(a != b for a, b in pairs)
+    return float(stats.binomtest(wins, disputed).pvalue) if disputed else 1.0
+
+
+def _two_networks(seed: int) -> tuple[dict[str, bool], dict[str, bool]]:
+    """Outcomes by file name: the second network is better, and has its files in another order."""
+    random = np.random.default_rng(seed)
+    names = [f"{number}.jpg" for number in range(300)]
+    first = random.random(300) < 0.85
+    second = np.where(first, random.random(300) < 0.97, random.random(300) < 0.4)
+    order = random.permutation(300)
+    return (
+        dict(zip(names, first.tolist(), strict=True)),
+        {names[k]: bool(second[k]) for k in order},
+    )
 
 
 EXERCISES: Final = {
@@ -147,17 +221,20 @@ EXERCISES: Final = {
         },
     ),
     "13.2": Exercise(
-        truth=_normalizes_by,
-        cases=((True, True), (True, False), (False, True), (False, False)),
-        why="Only a layer that may train, in a call that trains, looks at the batch.",
+        truth=_moving("late", "head"),
+        cases=((_small_network, _INPUTS, _TARGETS),),
+        look=_what_moved,
+        why="The second `compile` drops the training step of the first, and a BatchNormalization "
+        "with trainable = False keeps its statistics.",
         mistakes={
-            "The flag counts as well: a frozen BatchNormalization stays in inference mode whatever "
-            "the call says.": lambda trainable, training: _STATISTICS[training],
-            "The call counts as well: nothing looks at the batch "
-            "in `predict`.": lambda trainable, training: _STATISTICS[trainable],
-            "One of the two is not enough.": lambda *flags: _STATISTICS[any(flags)],
-            "The other way round: which statistics does a network use "
-            "in `predict`?": lambda *flags: _STATISTICS[not all(flags)],
+            "Only the head has moved. The second `fit` still uses the training step that the first "
+            "one built: what makes Keras build a new one?": _moving("head"),
+            "`norm` has moved. It is a BatchNormalization: when does it replace the statistics of "
+            "the pretraining?": _moving("norm", "late", "head"),
+            "`early` has moved, and was to stay as it is. Look at its flag before the "
+            "second `compile`.": _moving("early", "late", "head"),
+            "Everything has moved, `early` and `norm` too. Print the table of what trains before "
+            "each `fit`.": _moving("early", "norm", "late", "head"),
         },
     ),
     "13.3": Exercise(
@@ -176,7 +253,7 @@ EXERCISES: Final = {
     "14.1": Exercise(
         truth=lambda a, b: float(stats.binomtest(a, a + b).pvalue),
         cases=((20, 8), (8, 20), (5, 5), (1, 0), (0, 12)),
-        why="If both networks were equally good, each disputed picture would be a coin toss.",
+        why="If both networks were equally good, each disputed image would be a coin toss.",
         mistakes={
             "Only one direction is counted. Before looking, the second network could have won "
             "as well.": _upper_tail,
@@ -187,20 +264,48 @@ EXERCISES: Final = {
         },
     ),
     "14.2": Exercise(
-        truth=lambda accuracy, half_width: next(
-            n for n in count(1) if 1.96 * sqrt(accuracy * (1 - accuracy) / n) <= half_width
-        ),
-        cases=((0.9, 0.02), (0.97, 0.01), (0.5, 0.03), (0.97, 0.005)),
-        why="Half the width takes four times the pictures.",
+        truth=_wins_needed,
+        cases=((6,), (10,), (17,), (50,), (81,)),
+        why="With few disputed images the split must be very uneven, with many a little over half "
+        "is enough.",
         mistakes={
-            "One standard error on each side covers two thirds of the cases; 95 % take 1.96 "
-            "of them.": lambda p, h: ceil(p * (1 - p) / h**2),
-            "You took the whole width of the interval; given is how far it reaches to "
-            "each side.": lambda p, h: ceil(4 * 1.96**2 * p * (1 - p) / h**2),
-            "The width falls with the square root of the number of pictures, not with "
-            "the number.": lambda p, h: ceil(1.96 * sqrt(p * (1 - p)) / h),
-            "One picture too few: round up, or the interval is a hair too wide.": lambda p, h: int(
-                1.96**2 * p * (1 - p) / h**2
+            "Most of the images is not enough: equally good networks split unevenly "
+            "by chance.": lambda disputed: disputed // 2 + 1,
+            "Only one direction is counted. Before looking, the other network could have won "
+            "as well.": lambda disputed: next(
+                wins
+                for wins in range(disputed // 2 + 1, disputed + 1)
+                if _upper_tail(disputed - wins, wins) < 0.05
+            ),
+            "One win too few: with that split p is still 0.05 or more.": lambda disputed: (
+                _wins_needed(disputed) - 1
+            ),
+            "One win too many: p falls below 0.05 a little earlier.": lambda disputed: (
+                _wins_needed(disputed) + 1
+            ),
+        },
+    ),
+    "14.3": Exercise(
+        truth=lambda first, second: float(
+            stats.binomtest(
+                sum(right and not second[name] for name, right in first.items()),
+                sum(right != second[name] for name, right in first.items()),
+            ).pvalue
+        ),
+        cases=tuple(_two_networks(seed) for seed in (1, 2, 3)),
+        why="A paired test needs pairs: the same image on both sides.",
+        mistakes={
+            "The outcomes are compared in the order in which they come. Do both begin with the "
+            "same file?": lambda first, second: _two_sided(
+                list(first.values()), list(second.values())
+            ),
+            "Sorting the outcomes does not sort the images: sort "
+            "the names.": lambda first, second: _two_sided(
+                sorted(first.values()), sorted(second.values())
+            ),
+            "Only one direction is counted. Before looking, either network could "
+            "have won.": lambda first, second: (
+                _two_sided([first[n] for n in first], [second[n] for n in first]) / 2
             ),
         },
     ),
