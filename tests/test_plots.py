@@ -239,3 +239,16 @@ def test_the_ladder_shows_gain_and_p_value_on_each_step() -> None:
     assert texts == [["+20.0\np < 0.001", "−1.0\np = 1"], ["+20.0", "−1.0"]]
     assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim()
     assert "photos: 70.0%, 90.0%, 89.0%" in fig.alt
+
+
+def test_lines_are_named_at_their_ends_without_overlap() -> None:
+    fig, axes = plots.figure(alt="x")
+    ax = axes[0, 0]
+    plots.lines(ax, [1, 2, 3], {"a": [1.0, 2.0, 3.0], "b": [3.0, 3.0, 3.0], "c": [0.0, 0.0, 0.0]})
+    plots.lines(ax, [1, 2], {"d": [Interval(0.1, 0.0, 0.2)] * 2})
+    plots.name_lines(ax)
+    places = {text.get_text(): text.xy[1] for text in ax.texts}
+    assert set(places) == set("abcd")
+    assert np.diff(sorted(places.values())).min() > 0.08
+    assert min(places["a"], places["b"]) > places["d"] > places["c"]
+    assert fig.png()
