@@ -30,10 +30,10 @@ def digits() -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     x, held_out, labels, held_out_labels = train_test_split(
         found.data, found.target, test_size=450, random_state=0, stratify=found.target
     )
-    mean, deviation = x.mean(axis=0), np.sqrt(x.var(axis=0) + 1e-3)
+    mean, std = x.mean(axis=0), np.sqrt(x.var(axis=0) + 1e-3)
     return (
-        (((x - mean) / deviation).astype("float32"), labels),
-        (((held_out - mean) / deviation).astype("float32"), held_out_labels),
+        (((x - mean) / std).astype("float32"), labels),
+        (((held_out - mean) / std).astype("float32"), held_out_labels),
     )
 
 

@@ -23,7 +23,7 @@ class ManyNetworks:
     """Networks of the same shape: hidden layers with ReLU, then one logit per class.
 
     Args:
-        deviations: Standard deviation of the initial weights, one entry per network: a number for
+        stds: Standard deviation of the initial weights, one entry per network: a number for
             all layers, or a function of fan-in and fan-out.
         units: Inputs, units of each hidden layer, classes: `(64, 32, 32, 10)` has two hidden
             layers.
@@ -41,7 +41,7 @@ class ManyNetworks:
 
     def __init__(
         self,
-        deviations: Sequence[Any],
+        stds: Sequence[Any],
         units: Sequence[int],
         *,
         batch_norm: bool = False,
@@ -50,10 +50,10 @@ class ManyNetworks:
     ) -> None:
         self.batch_norm, self.noise = batch_norm, noise
         self.rng = np.random.default_rng(seed)
-        copies = len(deviations)
+        copies = len(stds)
         self.weights: list[Float] = []
         for fan_in, fan_out in pairwise(units):
-            scales = [one(fan_in, fan_out) if callable(one) else one for one in deviations]
+            scales = [one(fan_in, fan_out) if callable(one) else one for one in stds]
             drawn = self.rng.normal(size=(copies, fan_in, fan_out))
             self.weights.append((drawn * np.reshape(scales, (-1, 1, 1))).astype(np.float32))
         self.gamma = [np.ones((copies, 1, width), np.float32) for width in units[1:-1]]
@@ -75,18 +75,18 @@ class ManyNetworks:
         kept: list[tuple[Float, ...]] = []
         for layer, (weights, gamma) in enumerate(zip(self.weights, self.gamma, strict=False)):
             inputs, values = values, values @ weights
-            deviation = np.ones_like(gamma)
+            std = np.ones_like(gamma)
             if self.batch_norm:
                 mean, variance = self._statistics(layer, values, training=training)
-                deviation = np.sqrt(variance + EPSILON)
-                values = (values - mean) / deviation
+                std = np.sqrt(variance + EPSILON)
+                values = (values - mean) / std
             standardized, stretch = values, np.ones_like(gamma)
             values = gamma * values + self.beta[layer]
             if self.noise and training:
                 shift = self.rng.normal(0, 0.5, gamma.shape).astype(np.float32)
                 stretch = self.rng.uniform(0.75, 1.25, gamma.shape).astype(np.float32)
                 values = values * stretch + shift
-            kept.append((inputs, standardized, deviation, stretch, values))
+            kept.append((inputs, standardized, std, stretch, values))
             values = np.maximum(values, 0)
         kept.append((values,))
         return values @ self.weights[-1] + self.beta[-1], kept
@@ -130,13 +130,13 @@ class ManyNetworks:
         self, layer: int, signal: Float, kept: tuple[Float, ...], rate: Float
     ) -> tuple[Float, Float]:
         """Go back through activation and normalization; return the layer's input and gradient."""
-        inputs, standardized, deviation, stretch, values = kept
+        inputs, standardized, std, stretch, values = kept
         for_beta = signal * (values > 0) * stretch
         inner = for_beta * self.gamma[layer]
         if self.batch_norm:
             for_gamma = (for_beta * standardized).sum(1, keepdims=True)
             mean, part = inner.mean(1, keepdims=True), (inner * standardized).mean(1, keepdims=True)
-            inner = (inner - mean - standardized * part) / deviation
+            inner = (inner - mean - standardized * part) / std
             self.gamma[layer] = self.gamma[layer] - rate * for_gamma
         self.beta[layer] = self.beta[layer] - rate * for_beta.sum(1, keepdims=True)
         return inputs, inner

@@ -57,7 +57,7 @@ def test_a_network_among_many_learns_what_keras_learns(batch_norm: bool) -> None
     assert curve[-1, 1] == pytest.approx((predicted == labels).mean())
 
 
-def test_the_deviation_may_depend_on_fan_in_and_fan_out() -> None:
+def test_the_standard_deviation_may_depend_on_fan_in_and_fan_out() -> None:
     many = ManyNetworks([lambda i, o: 1 / i, lambda i, o: o, 0], (200, 100, 10))
     spread = [[float(copy.std()) for copy in weights] for weights in many.weights]
     np.testing.assert_allclose(spread, [[1 / 200, 100, 0], [1 / 100, 10, 0]], rtol=0.1)
