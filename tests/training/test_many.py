@@ -68,8 +68,8 @@ def test_noise_moves_what_arrives_and_only_in_training() -> None:
     many = ManyNetworks([0.5], (5, 4, 3), batch_norm=True, noise=True)
     first, second = (many.forward(x, training=True)[1][0][-1] for _ in range(2))
     assert np.abs(first.mean(1) - second.mean(1)).min() > 1e-3
-    calm = [many.forward(x, training=False)[0] for _ in range(2)]
-    np.testing.assert_array_equal(*calm)
+    calm, again = (many.forward(x, training=False)[0] for _ in range(2))
+    np.testing.assert_array_equal(calm, again)
 
 
 def test_one_that_diverges_does_not_disturb_the_others() -> None:
