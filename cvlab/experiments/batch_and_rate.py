@@ -1,7 +1,7 @@
 """Accuracy by batch size and learning rate, plain and normalized: `python -m cvlab batch-and-rate`.
 
 Trains dense networks on scikit-learn's handwritten digits and writes the curves that the
-interactive figure of notebook 03 shows. Takes about three minutes on one core.
+interactive figure of notebook 03 shows. Takes about a minute on one core.
 """
 
 import argparse
