@@ -272,3 +272,16 @@ def test_the_ladder_shades_what_uses_a_pretrained_base() -> None:
     assert (shade.get_x(), shade.get_width()) == (0.5, 1)
     assert fig.alt.startswith("The ladder. One large step. x: 70.0%")
     assert not fig.axes[1].axison  # nothing to show in the last panel
+
+
+def test_lines_are_named_at_their_ends_without_overlap() -> None:
+    fig, axes = plots.figure(alt="x")
+    ax = axes[0, 0]
+    plots.lines(ax, [1, 2, 3], {"a": [1.0, 2.0, 3.0], "b": [3.0, 3.0, 3.0], "c": [0.0, 0.0, 0.0]})
+    plots.lines(ax, [1, 2], {"d": [Interval(0.1, 0.0, 0.2)] * 2})
+    plots.name_lines(ax)
+    places = {text.get_text(): text.xy[1] for text in ax.texts}
+    assert set(places) == set("abcd")
+    assert np.diff(sorted(places.values())).min() > 0.08
+    assert min(places["a"], places["b"]) > places["d"] > places["c"]
+    assert fig.png()

@@ -8,7 +8,7 @@ page. Series differ by line style, marker or label as well as by color.
 import matplotlib as mpl
 from matplotlib.ticker import PercentFormatter
 
-from cvlab.plots.charts import accuracies, lines, training_curves
+from cvlab.plots.charts import accuracies, lines, name_lines, training_curves
 from cvlab.plots.comparisons import paired, seeds
 from cvlab.plots.diagrams import cubes, diagram, truth_table
 from cvlab.plots.images import feature_maps, matrices, photos
@@ -50,6 +50,7 @@ __all__ = [
     "lines",
     "matrices",
     "mpl",
+    "name_lines",
     "neuron",
     "paired",
     "photos",

@@ -123,3 +123,40 @@ def lines(ax: Axes, x: Sequence[float], series: Mapping[str, Sequence[float | In
             ax.errorbar(x, middle, yerr=[middle - low, high - middle], capsize=3, **look)
         else:
             ax.plot(x, middle, **look)
+
+
+def name_lines(ax: Axes) -> None:
+    """Write the label of each line beside its right end, in place of a legend.
+
+    Call it last: where the labels stand depends on the scales and limits of the axes. Labels that
+    would overlap are moved apart.
+
+    Args:
+        ax: Axes with labelled lines, such as those of `lines`.
+    """
+    ax.get_xlim(), ax.get_ylim()  # Matplotlib fits the limits to the data only when asked
+    ends = []
+    for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+        line: Any = handle[0] if isinstance(handle, tuple) else handle
+        x, y = (np.asarray(values, float) for values in line.get_data())
+        last = np.flatnonzero(np.isfinite(y))[-1]
+        across, up = ax.transAxes.inverted().transform(ax.transData.transform((x[last], y[last])))
+        ends.append([up, across, label])
+    ends.sort()
+    apart = 0.09  # of the height of the axes
+    for above, below in zip(ends[1:], ends, strict=False):
+        above[0] = max(above[0], below[0] + apart)
+    for below, above in zip(ends[-2::-1], ends[::-1], strict=False):
+        ends[-1][0] = min(ends[-1][0], 1.0)
+        below[0] = min(below[0], above[0] - apart)
+    for up, across, label in ends:
+        ax.annotate(
+            label,
+            (across, up),
+            (8, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            annotation_clip=False,
+        )

@@ -71,7 +71,7 @@ def cubes(
         axes: Names of the axes: along the width, into the depth, up the height.
         alt: See `figure`.
     """
-    fig, panels = figure(1, len(chosen), width=max(1.9 * len(chosen), 2.8), height=2, alt=alt)
+    fig, panels = figure(1, len(chosen), width=max(1.9 * len(chosen), 8.5), height=2.3, alt=alt)
     # One cell into the depth, to the right and upward, on the page.
     steps = inward, right, up = np.array([[0.45, 0.4], [1.0, 0.0], [0.0, 1.0]])
     faces = ((0, 0, right, up), (2, -1, right, inward), (1, -1, inward, up))  # front, top, right

@@ -25,6 +25,7 @@ _EXPERIMENTS: Final = {
     "vgg16": ("vgg16", "measure transfer with VGG16 on real photos over several seeds (hours)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
     "photo-features": ("photo_features", "make the shipped features of real photos again"),
+    "batch-and-rate": ("batch_and_rate", "train the networks of 03's interactive figure again"),
 }
 # What Python runs for a notebook.
 _EXECUTE: Final = ("-m", "cvlab", "execute")

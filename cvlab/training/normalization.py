@@ -1,8 +1,8 @@
-"""Normalization: its common formula, forward and backward, and weight normalization.
+"""Normalization: its common formula, forward and backward, and two layers that Keras does not have.
 
 Batch, layer, group and instance normalization use one formula and differ only in the axes they
 average over. `standardize` and `standardize_gradient` are that formula, forward and backward, in
-float64 NumPy. `WeightNormalization` is a layer that Keras does not have.
+float64 NumPy. `WeightNormalization` and `GhostBatchNormalization` are the layers.
 """
 
 from typing import Any
@@ -162,3 +162,59 @@ class WeightNormalization(layers.Wrapper):
         deviation = outputs.std(axis=0)
         self.g.assign(1 / deviation)
         self.layer.bias.assign(-outputs.mean(axis=0) / deviation)
+
+
+@keras.saving.register_keras_serializable("cvlab")
+class GhostBatchNormalization(layers.Layer):
+    """Batch normalization with statistics over parts of a batch, as several GPUs would compute it.
+
+    The gradient still averages over the whole batch. So this layer changes the number of images per
+    statistic, and nothing else.
+
+    Args:
+        images: Images per statistic; the batch must be a multiple of it.
+        renorm: Whether to correct the statistics by batch renormalization, with its paper's limits
+            r_max = 3 and d_max = 5.
+        **kwargs: As for `keras.layers.Layer`.
+
+    Source:
+        E. Hoffer, I. Hubara and D. Soudry, "Train longer, generalize better" (2017), algorithm 1;
+        S. Ioffe, "Batch Renormalization" (2017).
+    """
+
+    def __init__(self, images: int, renorm: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if images < 1:
+            raise ValueError(f"images is {images}: pass the number of images per statistic, 1 up")
+        self.images, self.renorm = images, renorm
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {**super().get_config(), "images": self.images, "renorm": self.renorm}
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create gamma, beta and the moving averages; Keras calls this."""
+        shape = input_shape[-1:]
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+        self.mean, self.variance = (
+            self.add_weight(shape=shape, initializer=start, trainable=False, name=name)
+            for start, name in (("zeros", "moving_mean"), ("ones", "moving_variance"))
+        )
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Normalize; in training mode by the statistics of each part."""
+        moving_mean, moving_deviation = 1 * self.mean, ops.sqrt(self.variance + 1e-3)
+        if not training:
+            return self.gamma * (inputs - moving_mean) / moving_deviation + self.beta
+        parts = ops.reshape(inputs, (-1, self.images, *inputs.shape[1:]))
+        mean, variance = ops.moments(parts, axes=(1, 2, 3), keepdims=True)
+        deviation = ops.sqrt(variance + 1e-3)
+        standardized = (parts - mean) / deviation
+        if self.renorm:
+            r = ops.clip(ops.stop_gradient(deviation / moving_deviation), 1 / 3, 3)
+            d = ops.clip(ops.stop_gradient((mean - moving_mean) / moving_deviation), -5, 5)
+            standardized = standardized * r + d
+        self.mean.assign(0.9 * self.mean + 0.1 * ops.mean(mean, axis=(0, 1, 2, 3)))
+        self.variance.assign(0.9 * self.variance + 0.1 * ops.mean(variance, axis=(0, 1, 2, 3)))
+        return self.gamma * ops.reshape(standardized, ops.shape(inputs)) + self.beta

@@ -313,7 +313,7 @@ def test_help_comes_at_once_and_without_keras() -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    experiments = ("pretrain", "ladder", "sheets", "photo-features", "vgg16")
+    experiments = ("pretrain", "ladder", "sheets", "photo-features", "vgg16", "batch-and-rate")
     for name in ("lectures", "check", "refresh", *experiments):
         assert re.search(rf"^    {name}\s", shown.stdout, flags=re.MULTILINE)
     assert "execute one notebook" not in shown.stdout.lower()

@@ -1,6 +1,7 @@
 """Normalization: the formula by hand against Keras, and weight normalization against its paper."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cvlab.training.gradients import Probe, gradients
-from cvlab.training.normalization import WeightNormalization, standardize, standardize_gradient
+from cvlab.training.normalization import (
+    GhostBatchNormalization,
+    WeightNormalization,
+    standardize,
+    standardize_gradient,
+)
 
 AXES = {"batch": (0, 1, 2), "layer": (1, 2, 3), "instance": (1, 2)}
 
@@ -191,3 +197,37 @@ def test_initialize_refuses_what_it_cannot_do() -> None:
     wrapper = WeightNormalization(keras.layers.Dense(2, activation="relu"))
     with pytest.raises(ValueError, match="no activation"):
         wrapper.initialize(np.zeros((4, 3)))
+
+
+def run(layer: keras.layers.Layer, x: NDArray[np.float32], *, training: bool) -> NDArray[Any]:
+    return np.asarray(keras.ops.convert_to_numpy(layer(x, training=training)))
+
+
+@pytest.mark.parametrize("renorm", [False, True])
+def test_a_statistic_over_the_whole_batch_is_batch_normalization(renorm: bool) -> None:
+    x = feature_maps()
+    options = {"renorm_clipping": {"rmax": 3, "rmin": 1 / 3, "dmax": 5}, "renorm_momentum": 0.9}
+    by_keras = keras.layers.BatchNormalization(
+        momentum=0.9, renorm=renorm, **(options if renorm else {})
+    )
+    ghost = GhostBatchNormalization(5, renorm)
+    for training in (True, False):
+        expected = run(by_keras, x, training=training)
+        found = run(ghost, x, training=training)
+        # Keras averages the standard deviation for renormalization, this layer the variance.
+        if training or not renorm:
+            np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-3)
+
+
+def test_each_part_is_a_batch_of_its_own() -> None:
+    x = np.concatenate([feature_maps(seed)[:4] for seed in range(2)])
+    ghost, by_keras = GhostBatchNormalization(2), keras.layers.BatchNormalization()
+    parts = [run(by_keras, x[first : first + 2], training=True) for first in range(0, 8, 2)]
+    np.testing.assert_allclose(run(ghost, x, training=True), np.concatenate(parts), atol=1e-5)
+
+
+def test_ghost_batch_normalization_survives_serialization_and_refuses_no_images() -> None:
+    layer = GhostBatchNormalization(2, renorm=True)
+    assert keras.layers.deserialize(keras.layers.serialize(layer)).images == 2
+    with pytest.raises(ValueError, match="images is 0"):
+        GhostBatchNormalization(0)

@@ -38,43 +38,6 @@ _INCOMING: Final = _rng.normal(size=(4, 5))
 # 03: batch normalization ------------------------------------------------------------------
 
 
-def _complex_steps(x: Array, gamma: Array, gradient: Array, epsilon: float) -> tuple[Array, ...]:
-    """The three gradients of sum(gradient × output), by complex steps: each number plus i × 1e-30.
-
-    The derivative is the imaginary part over the step, without the rounding error of a difference.
-    """
-    parts = (x, gamma, np.zeros_like(gamma))
-    ends = np.cumsum([part.size for part in parts])
-
-    def loss(numbers: Array) -> complex:
-        x_part, gamma_part, beta_part = np.split(numbers, ends[:-1])
-        centered = x_part.reshape(x.shape) - x_part.reshape(x.shape).mean(axis=0)
-        x_hat = centered / np.sqrt((centered**2).mean(axis=0) + epsilon)
-        return complex((gradient * (gamma_part * x_hat + beta_part)).sum())
-
-    numbers = np.concatenate([part.ravel() for part in parts])
-    slopes = [loss(numbers + step).imag / 1e-30 for step in 1e-30j * np.eye(ends[-1])]
-    found = np.split(np.array(slopes), ends[:-1])
-    return tuple(slope.reshape(part.shape) for slope, part in zip(found, parts, strict=True))
-
-
-def _backward(
-    through: str, x: Array, gamma: Array, gradient: Array, epsilon: float
-) -> tuple[Array, ...]:
-    """A backward pass that may forget a path: `through` names those it follows."""
-    centered = x - x.mean(axis=0)
-    deviation = np.sqrt(x.var(axis=0) + epsilon)
-    x_hat = centered / deviation
-    inner = gradient * gamma if "gamma" in through else gradient
-    for_x = inner
-    if "mean" in through:
-        for_x = for_x - inner.mean(axis=0)
-    if "variance" in through:
-        for_x = for_x - x_hat * (inner * x_hat).mean(axis=0)
-    reduce = np.mean if "averaged" in through else np.sum
-    return for_x / deviation, reduce(gradient * x_hat, axis=0), reduce(gradient, axis=0)
-
-
 def _fold(
     kernel: Array, gamma: Array, beta: Array, moments: tuple[Array, Array], epsilon: float
 ) -> tuple[Array, Array]:
@@ -91,9 +54,7 @@ def _stretched(kernel: Array, beta: Array, mean: Array, stretch: Array) -> tuple
     return kernel * stretch, beta - mean * stretch
 
 
-_DATA: Final = _rng.normal(2, 3, size=(6, 4))
 _GAMMA: Final = np.array([1.5, 0.5, -1.0, 2.0])
-_BACK: Final = (_DATA, _GAMMA, _rng.normal(size=(6, 4)), 1e-3)
 _FOLDED: Final = (
     _rng.normal(size=(3, 3, 2, 4)),
     _GAMMA,
@@ -118,9 +79,18 @@ def _by_groups(x: Array, groups: int, epsilon: float = 1e-3) -> Array:
     return np.concatenate([_scaled(part, (1, 2, 3), epsilon) for part in parts], axis=-1)
 
 
-def _grouped(x: Array, shape: tuple[int, int], axes: tuple[int, ...]) -> Array:
-    """Standardize over `axes` after splitting the channels to `shape`."""
-    return _scaled(x.reshape(*x.shape[:3], *shape), axes).reshape(x.shape)
+def _works_on_one_image() -> set[str]:
+    """Measure whether the output behind a dense layer depends on a batch of one image."""
+    dice = np.random.default_rng(0)
+    x, other, kernel = dice.normal(size=(1, 8)), dice.normal(size=(1, 8)), dice.normal(size=8)
+    methods: dict[str, Callable[[Array], Array]] = {
+        "batch": partial(_scaled, axes=(0,)),
+        "layer": partial(_scaled, axes=(1,)),
+        "instance": lambda a: _scaled(a[..., None], (2,)),
+        "group": lambda a: _scaled(a.reshape(1, 2, 4), (2,)),
+        "weight": lambda a: a * (kernel / np.linalg.norm(kernel)),
+    }
+    return {name for name, f in methods.items() if not np.allclose(f(x), f(other))}
 
 
 def _who_notices() -> set[str]:
@@ -140,20 +110,33 @@ def _who_notices() -> set[str]:
     return {name for name, f in methods.items() if not np.allclose(f(x)[0], f(brighter)[0])}
 
 
-def _corrections(
-    batch: Array, moving: Array, r_max: float, d_max: float, *, mistake: str = ""
-) -> tuple[float, float]:
-    """R and d of batch renormalization, each the middle one of its limits and itself."""
-    r = moving[1] / batch[1] if mistake == "inverse" else batch[1] / moving[1]
-    d = (batch[0] - moving[0]) / (batch[1] if mistake == "batch" else moving[1])
-    if mistake == "one limit":
-        return min(r, r_max), min(d, d_max)
-    d = -d if mistake == "sign" else d
-    return sorted((1 / r_max, r, r_max))[1], sorted((-d_max, d, d_max))[1]
+def _weight_gradients(v: Array, g: Array, for_w: Array) -> tuple[Array, Array]:
+    """The gradients of sum(for_w × g v / ||v||) by complex steps: each number plus i × 1e-30.
+
+    The derivative is the imaginary part over the step, without the rounding error of a difference.
+    """
+    numbers = np.concatenate([v.ravel(), g])
+
+    def loss(changed: Array) -> complex:
+        direction, length = changed[: v.size].reshape(v.shape), changed[v.size :]
+        return complex((for_w * length * direction / np.sqrt((direction**2).sum(0))).sum())
+
+    slopes = np.array([loss(numbers + step).imag / 1e-30 for step in 1e-30j * np.eye(numbers.size)])
+    return slopes[: v.size].reshape(v.shape), slopes[v.size :]
+
+
+def _weight_backward(v: Array, g: Array, for_w: Array, *, mistake: str) -> tuple[Array, Array]:
+    """The same by the formula of the paper, with a mistake."""
+    norm = np.sqrt((v**2).sum(0))
+    for_g = (for_w * v).sum(0) / (1 if mistake == "length" else norm)
+    along = 0 if mistake == "direction" else (for_w * v).sum(0) * v / norm**2
+    scale = {"no g": 1 / norm, "no norm": g}.get(mistake, g / norm)
+    return scale * (for_w - along), for_g
 
 
 _OWN_SPREAD: Final = {"layer", "instance", "group"}
-_MAPS: Final = _rng.normal(1, 2, size=(3, 4, 4, 6)) * np.arange(1, 7)
+_V: Final = _rng.normal(size=(5, 3)) * np.array([0.5, 1, 2])
+_FOR_W: Final = _rng.normal(size=(5, 3))
 
 EXERCISES: Final = {
     "02.1": Exercise(
@@ -211,36 +194,33 @@ EXERCISES: Final = {
             lambda moving, _: momentum * moving + (1 - momentum) * variance, range(steps), 1.0
         ),
         cases=((4.0, 0.9, 0), (4.0, 0.9, 1), (4.0, 0.99, 20), (0.25, 0.9, 7)),
-        why="What is left of the start shrinks by the momentum at each step; the rest is the "
-        "batches'.",
+        why="The weight of the initial value shrinks by the factor momentum at each step; the "
+        "rest comes from the batches.",
         mistakes={
-            "It starts at the wrong number: the moving mean starts at 0, the moving variance "
+            "The initial value is wrong: the moving mean starts at 0, the moving variance "
             "does not.": lambda v, p, t: v * (1 - p**t),
-            "Old and new are mixed up: the momentum is the share that stays.": lambda v, p, t: (
-                v + (1 - p) ** t * (1 - v)
-            ),
-            "The steps do not add up to a straight line: each takes its share of what is "
-            "still left.": lambda v, p, t: 1 + t * (1 - p) * (v - 1),
+            "Old and new are exchanged: the momentum is the share of "
+            "the old value.": lambda v, p, t: v + (1 - p) ** t * (1 - v),
+            "The approach is not linear: each step covers the same share of the distance that "
+            "remains.": lambda v, p, t: 1 + t * (1 - p) * (v - 1),
         },
     ),
     "03.2": Exercise(
-        truth=_complex_steps,
-        cases=(_BACK,),
-        why="It agrees with what happens to the loss when each number is nudged.",
+        truth=lambda: "moving averages",
+        cases=((),),
+        why="In training mode the layers use the statistics of the batch. The moving averages that "
+        "`evaluate` uses have covered only 1 − 0.9995^110, about 5 %, of the way to them.",
         mistakes={
-            "Your gradient for x takes mean and variance for constants. They depend on every x of "
-            "the channel, so each x has two more paths to the loss.": partial(_backward, "gamma"),
-            "The path through the variance is missing from the gradient for x.": partial(
-                _backward, "gamma mean"
+            "Overfitting is a gap between different images. Here both accuracies are measured on "
+            "the same ones.": lambda: "overfitting",
+            "With a wrong learning rate the accuracy in `fit` would be low too.": lambda: (
+                "learning rate"
             ),
-            "The path through the mean is missing from the gradient for x.": partial(
-                _backward, "gamma variance"
+            "The biases before BatchNorm are useless, but they do no harm: set use_bias=False and "
+            "train again.": lambda: "bias",
+            "`fit` reaches a high accuracy from these initial weights, so they are good.": lambda: (
+                "initialization"
             ),
-            "Gamma stands between x and the loss, and the gradient for x passes it by.": partial(
-                _backward, "mean variance"
-            ),
-            "The gradients for gamma and beta are averages. Both numbers act on every row, and the "
-            "effects add up.": partial(_backward, "gamma mean variance averaged"),
         },
     ),
     "03.3": Exercise(
@@ -251,44 +231,43 @@ EXERCISES: Final = {
             "Epsilon is missing under the root.": lambda k, g, b, mv, e: _stretched(
                 k, b, mv[0], g / np.sqrt(mv[1])
             ),
-            "The moving mean goes through the same stretch as everything else before beta "
+            "The moving mean is multiplied by the same factor as everything else before beta "
             "is added.": lambda k, g, b, mv, e: (k * g / np.sqrt(mv[1] + e), b - mv[0]),
-            "The stretch is divided by the variance, not by the "
+            "The factor is divided by the variance, not by the "
             "standard deviation.": lambda k, g, b, mv, e: _stretched(k, b, mv[0], g / (mv[1] + e)),
-            "The moving mean has the wrong sign in your bias: it is taken off, "
+            "The moving mean has the wrong sign in your bias: it is subtracted, "
             "not added.": lambda k, g, b, mv, e: _stretched(k, b, -mv[0], g / np.sqrt(mv[1] + e)),
         },
     ),
     "04.1": Exercise(
-        truth=_by_groups,
-        cases=((_MAPS, 1), (_MAPS, 2), (_MAPS, 3), (_MAPS, 6)),
-        why="One group is layer normalization, a group for each channel is instance "
-        "normalization, and each picture stays by itself.",
+        truth=_works_on_one_image,
+        cases=((),),
+        why="Behind a dense layer a batch of one gives BatchNorm a single value per channel, which "
+        "is its own mean: the output is always beta. What averages over channels, or over "
+        "nothing, still sees the image.",
         mistakes={
-            "Pictures are mixed: the axis of the batch must not be averaged over.": lambda x, n: (
-                _grouped(x, (n, -1), (0, 1, 2, 4))
-            ),
-            "A group is made of neighboring channels; yours takes every second (or third) one: "
-            "look at the order of the two axes you split the "
-            "channels into.": lambda x, n: _grouped(x, (-1, n), (1, 2, 3)),
-            "Every position is treated by itself. Height and width belong to the "
-            "group too.": lambda x, n: _grouped(x, (n, -1), (4,)),
+            "Instance normalization averages over the spatial positions of a channel. How many are "
+            "there behind a dense layer?": lambda: {"layer", "group", "instance", "weight"},
+            "One method uses no statistics of the data at all.": lambda: {"layer", "group"},
+            "Group normalization with several channels per group has more than one value to "
+            "average.": lambda: {"layer", "weight"},
+            "You named the methods that fail.": lambda: {"batch", "instance"},
         },
-        tolerance=1e-5,
     ),
     "04.2": Exercise(
         truth=_who_notices,
         cases=((),),
-        why="Layer, instance and group normalization divide each picture by its own spread. The "
-        "batch's spread belongs to all pictures, and weight normalization looks at no picture.",
+        why="Layer, instance and group normalization divide each image by its own standard "
+        "deviation. That of the batch belongs to all images, and weight normalization uses "
+        "no image.",
         mistakes={
             "One method that never looks at the data is missing from your set.": lambda: {"batch"},
             "You named those that do not notice. The question is which ones do.": lambda: (
                 _OWN_SPREAD
             ),
-            "Batch normalization divides by the spread of all pictures together. Does one brighter "
-            "picture get away with that?": lambda: {"weight"},
-            "Layer normalization divides by the spread of the picture itself.": lambda: {
+            "Batch normalization divides by the standard deviation of all images together. Does "
+            "that undo the contrast of a single image?": lambda: {"weight"},
+            "Layer normalization divides by the standard deviation of the image itself.": lambda: {
                 "batch",
                 "layer",
                 "weight",
@@ -296,23 +275,21 @@ EXERCISES: Final = {
         },
     ),
     "04.3": Exercise(
-        truth=_corrections,
-        cases=(
-            ((1.0, 2.0), (0.5, 1.6), 3.0, 5.0),
-            ((1.0, 2.0), (0.5, 0.1), 3.0, 2.0),
-            ((-1.0, 0.1), (0.5, 1.0), 3.0, 1.0),
-            ((1.0, 2.0), (0.5, 1.6), 1.0, 0.0),
-        ),
-        why="With r_max = 1 and d_max = 0 nothing is corrected, and what is left is BatchNorm.",
+        truth=_weight_gradients,
+        cases=((_V, np.array([1.5, 0.5, -2.0]), _FOR_W),),
+        why="The gradient for v loses its component along v, so it is orthogonal to v, and a "
+        "longer v takes smaller steps.",
         mistakes={
-            "r is upside down: the batch's deviation, which was divided by, must "
-            "come back.": partial(_corrections, mistake="inverse"),
-            "d is measured in the batch's deviations; inference measures in moving ones.": partial(
-                _corrections, mistake="batch"
+            "The gradient for v still has a component along v. The length of v has no effect, so "
+            "there can be no slope in this direction.": partial(
+                _weight_backward, mistake="direction"
             ),
-            "Both limits work in two directions: r must not fall too far either, nor d below its "
-            "negative limit.": partial(_corrections, mistake="one limit"),
-            "d has the wrong sign.": partial(_corrections, mistake="sign"),
+            "The gradient for g depends on the length of v. Only the direction "
+            "v / ||v|| may count.": partial(_weight_backward, mistake="length"),
+            "The gradient for v does not depend on g. A filter that is twice as long "
+            "passes on twice the change.": partial(_weight_backward, mistake="no g"),
+            "The gradient for v is not divided by the length of v: the same step turns a longer "
+            "vector less.": partial(_weight_backward, mistake="no norm"),
         },
     ),
 }
