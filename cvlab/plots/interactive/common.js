@@ -6,6 +6,7 @@ const begin = (name, draw) => {
   const still = root.querySelector("img");
   const live = document.createElement("div");
   live.setAttribute("role", "group");
+  live.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab leaves the keys to us
   live.setAttribute("aria-label", still.alt);
   draw(live, JSON.parse(root.querySelector("script[type='application/json']").textContent));
   still.replaceWith(live); // only when everything above worked
