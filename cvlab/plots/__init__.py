@@ -26,6 +26,7 @@ from cvlab.plots.style import (
     figure,
     style,
 )
+from cvlab.plots.windows import sliding_kernel, windows
 
 __all__ = [
     "BLUE",
@@ -50,7 +51,9 @@ __all__ = [
     "mpl",
     "photos",
     "recorded_curves",
+    "sliding_kernel",
     "style",
     "training_curves",
     "truth_table",
+    "windows",
 ]

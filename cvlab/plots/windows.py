@@ -36,7 +36,7 @@ def sliding_kernel(
     height, width = pixels.shape
     fig, axes = figure(1, 3, height=0.75 + 3.45 * height / width, alt=alt)
     axes[0, 0].get_gridspec().set_width_ratios([1, 0.4, 1])
-    fig.photographic = True
+    fig.photographic = max(pixels.shape) > 100  # large pixels take less space as PNG
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
     for ax, shown, name in (
         (axes[0, 0], pixels, f"image, {height} × {width}"),
@@ -101,9 +101,11 @@ def windows(
         for row, column in np.ndindex(size, size):
             ax.add_patch(Rectangle((column, row), 1, 1, fc="white", ec="#c8c8c6", lw=0.8))
         centers = np.arange(counts[name]) * stride - before + kernel / 2
-        ax.plot(*np.meshgrid(centers, centers), "o", color=BLUE, ms=5)
+        ax.plot(*np.stack(np.meshgrid(centers, centers)).reshape(2, -1), "o", color=BLUE, ms=5)
         for corner, color, dash in ((-before, RED, "-"), (last, MUTED, "--")):
-            window = Rectangle((corner, corner), kernel, kernel, fill=False, ec=color, ls=dash, lw=2)
+            window = Rectangle(
+                (corner, corner), kernel, kernel, fill=False, ec=color, ls=dash, lw=2
+            )
             ax.add_patch(window)
         ax.set(xlim=(-1.2, size + 1.2), ylim=(size + 1.2, -1.2), aspect="equal")
         ax.set_axis_off()
