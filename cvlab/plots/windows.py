@@ -42,7 +42,7 @@ def sliding_kernel(
         (axes[0, 0], pixels, f"image, {height} × {width}"),
         (axes[0, 2], values, "feature map, {} × {}".format(*values.shape)),
     ):
-        ax.imshow(shown, cmap="gray", interpolation="nearest")
+        ax.imshow(shown, cmap="gray", interpolation="auto")
         ax.set_title(name, loc="center", fontsize=10)
         ax.set_axis_off()
     _numbers(axes[0, 1], weights)

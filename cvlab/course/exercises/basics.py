@@ -23,7 +23,7 @@ _INTERVALS: Final = (
 )
 
 
-# 02: receptive field, convolution, position ----------------------------------------------
+# 02: receptive field, convolution, location ----------------------------------------------
 
 
 def _feature_maps(
@@ -75,7 +75,7 @@ def _dot_finder(between: str, units: int = 1) -> Any:
     )
 
 
-def _position_kept(model: Any) -> tuple[str, ...]:
+def _location_kept(model: Any) -> tuple[str, ...]:
     """Whether the outputs for a dot on the left and on the right differ, and if not, how."""
     dots = np.zeros((2, 16, 16, 1), np.float32)
     dots[[0, 1], 8, [3, 12]] = 1
@@ -83,9 +83,9 @@ def _position_kept(model: Any) -> tuple[str, ...]:
     if outputs.shape != (2, 1):
         return ("outputs", *map(str, outputs.shape))
     if np.ptp(outputs) > 1e-6:
-        return ("position kept",)
+        return ("location kept",)
     names = [type(layer).__name__ for layer in model.layers]
-    return tuple(name for name in names if name.startswith("Global")) or ("position lost",)
+    return tuple(name for name in names if name.startswith("Global")) or ("location lost",)
 
 
 # 02: batch normalization ------------------------------------------------------------------
@@ -280,16 +280,16 @@ EXERCISES: Final = {
     "02.3": Exercise(
         truth=lambda: _dot_finder("Flatten"),
         cases=((),),
-        look=_position_kept,
+        look=_location_kept,
         why="`GlobalMaxPooling2D` returns the same values wherever the dot is, so no weight after "
-        "it can tell left from right. Without it, or with a pooling that keeps some positions, the "
+        "it can tell left from right. Without it, or with a pooling that keeps some locations, the "
         "dense layer can.",
         mistakes={
             "It still returns the same for a dot on the left and on the right. Which layer "
-            "discards the position?": lambda: _dot_finder("GlobalMaxPooling2D"),
-            "A mean over the whole feature map discards the position, just as the maximum "
+            "discards the location?": lambda: _dot_finder("GlobalMaxPooling2D"),
+            "A mean over the whole feature map discards the location, just as the maximum "
             "does.": lambda: _dot_finder("GlobalAveragePooling2D"),
-            "It keeps the position, but the output must stay one probability per image.": lambda: (
+            "It keeps the location, but the output must stay one probability per image.": lambda: (
                 _dot_finder("Flatten", units=2)
             ),
         },
