@@ -96,8 +96,9 @@ def windows(
     for ax, (name, (kernel, stride, padding)) in zip(axes[0], cases.items(), strict=True):
         before, _ = padding
         side, last = size + sum(padding), stride * (counts[name] - 1) - before
-        look = {"fc": "#e8e8e6", "ec": "#a8a8a6", "hatch": "///", "lw": 0}
-        ax.add_patch(Rectangle((-before, -before), side, side, **look))
+        padded = Rectangle((-before, -before), side, side, fc="#e8e8e6", ec="#a8a8a6", hatch="///")
+        padded.set_linewidth(0)
+        ax.add_patch(padded)
         for row, column in np.ndindex(size, size):
             ax.add_patch(Rectangle((column, row), 1, 1, fc="white", ec="#c8c8c6", lw=0.8))
         centers = np.arange(counts[name]) * stride - before + kernel / 2
