@@ -34,7 +34,7 @@ def sliding_kernel(
     """
     pixels, weights, values = (np.asarray(array) for array in (image, kernel, feature_map))
     height, width = pixels.shape
-    fig, axes = figure(1, 3, height=0.75 + 3.45 * height / width, alt=alt)
+    fig, axes = figure(1, 3, height=0.75 + 3.3 * height / width, alt=alt)
     axes[0, 0].get_gridspec().set_width_ratios([1, 0.4, 1])
     fig.photographic = max(pixels.shape) > 100  # large pixels take less space as PNG
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)

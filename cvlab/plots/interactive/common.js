@@ -6,9 +6,11 @@ const begin = (name, draw) => {
   const still = root.querySelector("img");
   const live = document.createElement("div");
   live.setAttribute("role", "group");
-  live.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab leaves the keys to us
   live.setAttribute("aria-label", still.alt);
   draw(live, JSON.parse(root.querySelector("script[type='application/json']").textContent));
+  // JupyterLab's shortcuts would take the arrow keys away from everything but text fields.
+  for (const control of live.querySelectorAll("button, canvas, input, select"))
+    control.setAttribute("data-lm-suppress-shortcuts", "true");
   still.replaceWith(live); // only when everything above worked
 };
 
