@@ -36,11 +36,14 @@ def test_figure_is_an_opaque_card_on_any_page() -> None:
 
 
 def test_figure_reaches_jupyter_once_with_words() -> None:
-    fig = plots.photos(np.zeros((2, 8, 8)), ["cat", "dog"])
+    fig = plots.photos(np.zeros((2, 8, 8, 3)), ["cat", "dog"])
     data, metadata = fig._repr_mimebundle_()
     assert Image.open(io.BytesIO(data["image/jpeg"])).format == "JPEG"  # photos, hence JPEG
     assert data["text/plain"] == "[Figure: 2 images: cat, dog]"
     assert metadata["image/jpeg"]["alt"] == fig.alt
+
+    digits = plots.photos(np.zeros((2, 8, 8)))  # a few large gray pixels, hence PNG
+    assert "image/png" in digits._repr_mimebundle_()[0]
 
     drawn, _ = plots.figure(alt="an empty pair of axes")
     data, metadata = drawn._repr_mimebundle_()

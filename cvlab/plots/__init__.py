@@ -28,6 +28,7 @@ from cvlab.plots.style import (
     figure,
     style,
 )
+from cvlab.plots.windows import sliding_kernel, windows
 
 __all__ = [
     "BLUE",
@@ -56,7 +57,9 @@ __all__ = [
     "photos",
     "recorded_curves",
     "seeds",
+    "sliding_kernel",
     "style",
     "training_curves",
     "truth_table",
+    "windows",
 ]

@@ -25,7 +25,7 @@ def _grid(
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, title in zip(axes.flat, titles, strict=False):
-        ax.set_title(title, loc="center", fontsize=8)
+        ax.set_title(title, loc="center", fontsize=8 if size < 1.4 else 10)
     return fig, list(axes.flat[:count])
 
 
@@ -59,9 +59,11 @@ def photos(
         )
     alt = alt or f"{len(stack)} images" + (f": {', '.join(titles)}" if titles else "")
     fig, axes = _grid(len(stack), titles, columns=columns, size=size, title_height=0.25, alt=alt)
-    fig.photographic = True
+    # A few large gray pixels take less space as PNG, and look sharper.
+    fig.photographic = stack.ndim == 4 or max(stack.shape[1:]) > 64
     for ax, image in zip(axes, stack, strict=True):
-        ax.imshow(image, interpolation="nearest", cmap="gray")
+        # "auto" keeps pixels as squares where they are drawn three times as large or more.
+        ax.imshow(image, interpolation="auto", cmap="gray")
     return fig
 
 
@@ -96,7 +98,8 @@ def matrices(
             for (row, column), value in np.ndenumerate(matrix):
                 ink = CARD if abs(value) > 0.6 * most else INK
                 text = f"{round(value, 2) + 0:g}"  # + 0 turns -0.0 into 0.0
-                ax.text(column, row, text, ha="center", va="center", fontsize=7, color=ink)
+                font = 7 if size / matrix.shape[1] < 0.6 else 11
+                ax.text(column, row, text, ha="center", va="center", fontsize=font, color=ink)
     return fig
 
 

@@ -96,7 +96,8 @@ def test_the_comparison_shows_all_three_as_text_and_as_a_table() -> None:
     assert fifth[1:] == [
         "   at first: the same thing",
         "   now:      a stack <of> kernels",
-        "   shown:    A filter is a stack of kernels, one for each input channel. (02, section 4)",
+        "   shown:    Usage varies. Where the words differ, a filter is a stack of kernels, one "
+        "per input channel. (02, section 3)",
     ]
     assert shown["text/html"].count('scope="row"') == 7
     assert "a stack &lt;of&gt; kernels" in shown["text/html"]

@@ -226,6 +226,21 @@ def test_the_reports_tables_are_tables_for_screen_readers(browser: Browser, site
         assert pictures[0].startswith("The ladder. quick: drawings: ")
 
 
+def test_a_kernel_moves_and_changes_by_keyboard(browser: Browser, site: Path) -> None:
+    browser.open(site / "02_building_blocks.html", DESK)
+    figure = "document.querySelector('[data-figure=kernel]')"
+    assert browser.run(f"{figure}.querySelectorAll('canvas').length") == 2
+    assert browser.run(f"{figure}.querySelectorAll('img').length") == 0  # replaced by the canvases
+    said = [browser.run(f"{figure}.querySelector('output').textContent")]
+    for element, key in (("canvas", "\ue014"), ("input", "9")):  # an arrow key, a weight
+        browser.run(f"{figure}.querySelector('{element}').focus()")
+        assert browser.run("getComputedStyle(document.activeElement).outlineStyle") != "none"
+        browser.press(key)
+        said.append(browser.run(f"{figure}.querySelector('output').textContent"))
+    assert len(set(said)) == 3, said
+    assert browser.run(f"{figure}.querySelector('select').value") == "your own"
+
+
 def test_slides_turn(browser: Browser, site: Path) -> None:
     name = PAGES[2]
     browser.open(site / f"slides/{name}.html", DESK)

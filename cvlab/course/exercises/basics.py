@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial, reduce
-from itertools import count
 from typing import Any, Final
 
 import numpy as np
-from scipy.signal import convolve2d, correlate, correlate2d
+from scipy.signal import correlate
 
 from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(3)
 
-# 02: shapes, convolution, its gradient ----------------------------------------------------
+# 02: receptive field, convolution, location ----------------------------------------------
 
 
 def _feature_maps(
@@ -31,8 +30,50 @@ def _feature_maps(
 
 _IMAGE: Final = _rng.normal(size=(6, 7, 3))
 _FILTERS: Final = _rng.normal(size=(3, 3, 3, 2))
-_KERNEL: Final = _rng.normal(size=(3, 3))
-_INCOMING: Final = _rng.normal(size=(4, 5))
+
+
+def _seen_pixels(stack: list[tuple[int, int]]) -> int:
+    """Follow one unit back through the layers to the pixels below it, along one axis."""
+    seen = {0}
+    for kernel, stride in reversed(stack):
+        seen = {stride * unit + offset for unit in seen for offset in range(kernel)}
+    return max(seen) - min(seen) + 1
+
+
+def _field(stack: list[tuple[int, int]], *, start: int = 1, strides: str = "below") -> int:
+    """The same layer by layer from the pixels up; the options are the readers' mistakes."""
+    side, step = start, 1
+    for kernel, stride in stack:
+        below, step = step, step * stride
+        side += (kernel - 1) * {"none": 1, "own": step, "below": below}[strides]
+    return side
+
+
+def _dot_finder(between: str, units: int = 1) -> Any:
+    """A small network with a certain layer between its convolution and its dense layer."""
+    from keras import Input, Sequential, layers  # noqa: PLC0415 (slow)
+
+    return Sequential(
+        [
+            Input((16, 16, 1)),
+            layers.Conv2D(8, 3, activation="relu"),
+            getattr(layers, between)(),
+            layers.Dense(units, activation="sigmoid"),
+        ]
+    )
+
+
+def _location_kept(model: Any) -> tuple[str, ...]:
+    """Whether the outputs for a dot on the left and on the right differ, and if not, how."""
+    dots = np.zeros((2, 16, 16, 1), np.float32)
+    dots[[0, 1], 8, [3, 12]] = 1
+    outputs = np.asarray(model.predict(dots, verbose=0))
+    if outputs.shape != (2, 1):
+        return ("outputs", *map(str, outputs.shape))
+    if np.ptp(outputs) > 1e-6:
+        return ("location kept",)
+    names = [type(layer).__name__ for layer in model.layers]
+    return tuple(name for name in names if name.startswith("Global")) or ("location lost",)
 
 
 # 03: batch normalization ------------------------------------------------------------------
@@ -140,19 +181,26 @@ _FOR_W: Final = _rng.normal(size=(5, 3))
 
 EXERCISES: Final = {
     "02.1": Exercise(
-        truth=lambda output, kernel, stride: next(
-            size for size in count(kernel) if len(range(0, size - kernel + 1, stride)) == output
+        truth=_seen_pixels,
+        cases=(
+            ([(3, 1)],),
+            ([(3, 1), (3, 1)],),
+            ([(3, 1), (2, 2), (3, 1)],),
+            ([(5, 1), (2, 2), (5, 1), (2, 2)],),
+            ([(7, 2), (3, 2), (3, 1)],),
+            ([],),
         ),
-        cases=((148, 3, 1), (74, 2, 2), (73, 5, 2), (1, 3, 2), (3, 4, 3)),
-        why="The first window needs the kernel's pixels, and each further one a stride more.",
+        why="Each layer adds its kernel size less one, times the distance in pixels of the units "
+        "below it. For the lecture's network that gives 46 of the 150 pixels.",
         mistakes={
-            "The first window has to be paid for, but not by a stride: try a feature map with a "
-            "single position.": lambda output, kernel, stride: output * stride + kernel,
-            "With so few pixels the last window hangs over "
-            "the rim.": lambda output, kernel, stride: output * stride,
-            "That is right for stride 1 only.": lambda output, kernel, stride: output + kernel - 1,
-            "So many pixels give this feature map, but so do fewer: the last stride need not "
-            "be complete.": lambda output, kernel, stride: output * stride + kernel - 1,
+            "Strides are ignored: after a pooling with stride 2, neighboring units are 2 pixels "
+            "apart, so the next layer reaches twice as far.": partial(_field, strides="none"),
+            "A layer's own stride does not widen its own window, only those of the layers "
+            "after it.": partial(_field, strides="own"),
+            "One pixel is missing: before the first layer a unit is a pixel and "
+            "sees itself.": partial(_field, start=0),
+            "Windows overlap, so their sizes do not multiply: two layers of 3 × 3 see 5 × 5 "
+            "pixels, not 9 × 9.": lambda stack: int(np.prod([kernel for kernel, _ in stack])),
         },
     ),
     "02.2": Exercise(
@@ -160,32 +208,32 @@ EXERCISES: Final = {
         cases=((_IMAGE, _FILTERS),),
         why="One ring of zeros lets a 3 × 3 window sit on every pixel.",
         mistakes={
-            "The output is smaller than the picture: nothing was padded.": partial(
+            "The output is smaller than the image: nothing was padded.": partial(
                 _feature_maps, pad=(0, 0)
             ),
-            "The window has been turned by 180°. That is the convolution of mathematics; networks "
-            "leave the window as it is.": partial(_feature_maps, turn=True),
-            "The rim is padded with copies of the outer pixels; `same` pads with zeros.": partial(
+            "The kernel has been flipped by 180°. That is the convolution of mathematics; networks "
+            "leave it as it is.": partial(_feature_maps, turn=True),
+            "The padding repeats the outer pixels; `same` pads with zeros.": partial(
                 _feature_maps, rim="edge"
             ),
-            "All padding went to one side, so the feature maps are shifted: put half of it "
+            "All padding is on one side, so the feature maps are shifted: put half of it "
             "in front.": partial(_feature_maps, pad=(0, 2)),
         },
     ),
     "02.3": Exercise(
-        truth=partial(convolve2d, mode="full"),
-        cases=((_INCOMING, _KERNEL), (_INCOMING[:2], _KERNEL[:2])),
-        why="Every output hands its gradient back to the pixels under the window, weight by "
-        "weight: the full convolution with the flipped kernel.",
+        truth=lambda: _dot_finder("Flatten"),
+        cases=((),),
+        look=_location_kept,
+        why="`GlobalMaxPooling2D` returns the same values wherever the dot is, so no weight after "
+        "it can tell left from right. Without it, or with a pooling that keeps some locations, the "
+        "dense layer can.",
         mistakes={
-            "The kernel was not flipped: the pixel under the window's first weight is up and left "
-            "of the one under "
-            "its last.": lambda incoming, kernel: correlate2d(incoming, kernel, mode="full"),
-            "The gradient is smaller than the picture: pixels at the rim lie under the window too, "
-            "so it must be allowed to "
-            "hang over.": lambda incoming, kernel: convolve2d(incoming, kernel, mode="valid"),
-            "The result is as large as the output, not as the picture.": lambda incoming, kernel: (
-                convolve2d(incoming, kernel, mode="same")
+            "It still returns the same for a dot on the left and on the right. Which layer "
+            "discards the location?": lambda: _dot_finder("GlobalMaxPooling2D"),
+            "A mean over the whole feature map discards the location, just as the maximum "
+            "does.": lambda: _dot_finder("GlobalAveragePooling2D"),
+            "It keeps the location, but the output must stay one probability per image.": lambda: (
+                _dot_finder("Flatten", units=2)
             ),
         },
     ),

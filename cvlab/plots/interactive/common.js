@@ -8,6 +8,9 @@ const begin = (name, draw) => {
   live.setAttribute("role", "group");
   live.setAttribute("aria-label", still.alt);
   draw(live, JSON.parse(root.querySelector("script[type='application/json']").textContent));
+  // JupyterLab's shortcuts would take the arrow keys away from everything but text fields.
+  for (const control of live.querySelectorAll("button, canvas, input, select"))
+    control.setAttribute("data-lm-suppress-shortcuts", "true");
   still.replaceWith(live); // only when everything above worked
 };
 
