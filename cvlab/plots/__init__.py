@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from cvlab.plots.charts import accuracies, lines, training_curves
 from cvlab.plots.diagrams import cubes, diagram, truth_table
 from cvlab.plots.images import feature_maps, matrices, photos
+from cvlab.plots.networks import accuracy_against_cost, blocks, strips
 from cvlab.plots.recorded import ladder, recorded_curves
 from cvlab.plots.style import (
     BLUE,
@@ -40,6 +41,8 @@ __all__ = [
     "Figure",
     "PercentFormatter",
     "accuracies",
+    "accuracy_against_cost",
+    "blocks",
     "cubes",
     "diagram",
     "feature_maps",
@@ -50,6 +53,7 @@ __all__ = [
     "mpl",
     "photos",
     "recorded_curves",
+    "strips",
     "style",
     "training_curves",
     "truth_table",

@@ -86,7 +86,7 @@ def accuracies(
     if lecture:
         ax.plot([], [], marker="D", mfc="none", ls="none", color=ORANGE, label="lecture")
     if chance is not None:
-        ax.axvline(chance, color=MUTED, ls=":", label="guessing")
+        ax.axvline(chance, color=MUTED, ls=":", label="chance level")
     ax.set_yticks(range(len(measured)), list(measured))
     ax.set_ylim(len(measured) - 0.4, -0.6)
     # A single narrow interval must not fill the whole width like a large difference.
