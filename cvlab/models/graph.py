@@ -44,7 +44,7 @@ def opened(layer: keras.Layer, *, models_only: bool = False) -> Iterator[tuple[s
     Yields:
         Path and layer, in the order of `model.layers`; first `layer` itself under the path "". A
         path is made of the names of the layers around and the layer's own, such as
-        `vgg16/block5_conv1`. A second layer of the same name in the same model gets the suffix `#2`.
+        `vgg16/block5_conv1`. A second layer of this name in the same model gets the suffix `#2`.
         A layer that appears several times is listed under its first path only.
     """
     seen: set[keras.Layer] = set()
