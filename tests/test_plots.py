@@ -288,3 +288,31 @@ def test_lines_are_named_at_their_ends_without_overlap() -> None:
     assert np.diff(sorted(places.values())).min() > 0.08
     assert min(places["a"], places["b"]) > places["d"] > places["c"]
     assert fig.png()
+
+
+def test_strips_are_as_long_as_the_network_is_deep() -> None:
+    steps = {"short": [("convolution", 8), ("dense", 1)], "long": [("attention", 4)] * 5}
+    fig = plots.strips(steps, title="Two networks", alt="two strips")
+    bars = [patch for patch in fig.axes[0].patches if hasattr(patch, "get_height")]
+    assert len(bars) == 2 + 5
+    assert bars[0].get_height() > bars[1].get_height()
+    assert [text.get_text().strip() for text in fig.axes[0].texts] == ["2", "5"]
+
+
+def test_bubbles_have_the_area_of_the_parameters_and_their_numbers_in_words() -> None:
+    networks = {"small": (1e9, 4e6, 0.7), "large": (15e9, 140e6, 0.71)}
+    fig = plots.accuracy_against_cost(
+        networks, labels={"large": "below"}, title="Two", alt="bubbles"
+    )
+    areas = [dots.get_sizes()[0] for dots in fig.axes[0].collections]
+    assert areas[1] / areas[0] == pytest.approx(35)
+    assert "large: 15.0 billion multiply-adds, 140 million parameters, 71.0%" in fig.alt
+
+
+def test_blocks_of_all_sizes_have_boxes_of_one_size() -> None:
+    wide = ({"x": "x", "a": "a", "b": "b"}, [("x", "a"), ("x", "b")], {"a"})
+    narrow = ({"x": "x", "a": "a"}, [("x", "a")], {"a"})
+    fig = plots.blocks({"wide": wide, "narrow": narrow}, alt="two blocks")
+    limits = [(np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())) for ax in fig.axes]
+    assert limits[0] == pytest.approx(limits[1])
+    assert fig.get_figwidth() >= 8.5

@@ -238,7 +238,7 @@ def _from_applications(
 ) -> keras.Model:
     """Build a family of `keras.applications` with its preprocessing as the first layer."""
     family, options = parse_base(name)
-    images = keras.Input((image_size, image_size, 3), name="pictures")
+    images = keras.Input((image_size, image_size, 3), name="images")
     scaled = Preprocessing(_FAMILIES[family].mode, name="preprocessing")(images)
     own = {"include_preprocessing": False} if family.startswith("EfficientNetV2") else {}
     file = weights_file(name, image_size, top=top)

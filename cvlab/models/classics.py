@@ -33,7 +33,7 @@ def lenet5() -> keras.Model:
     """
     return keras.Sequential(
         [
-            keras.Input((32, 32, 1), name="pictures"),
+            keras.Input((32, 32, 1), name="images"),
             layers.Rescaling(1 / 255, name="preprocessing"),
             layers.Conv2D(6, 5, activation="tanh", name="C1"),
             layers.AveragePooling2D(2, name="S2"),
@@ -84,7 +84,7 @@ def alexnet() -> keras.Model:
     """
     return keras.Sequential(
         [
-            keras.Input((227, 227, 3), name="pictures"),
+            keras.Input((227, 227, 3), name="images"),
             layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing"),
             layers.Conv2D(96, 11, strides=4, activation="relu", name="conv1"),
             LocalResponseNormalization(name="norm1"),
@@ -176,7 +176,7 @@ def googlenet() -> keras.Model:
         C. Szegedy et al., "Going Deeper with Convolutions" (2014), table 1.
     """
     pool = {"pool_size": 3, "strides": 2, "padding": "same"}
-    images = keras.Input((224, 224, 3), name="pictures")
+    images = keras.Input((224, 224, 3), name="images")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(images)
     x = _SameConv2D(64, 7, strides=2, name="conv1")(x)
     x = layers.MaxPooling2D(**pool, name="pool1")(x)
@@ -277,7 +277,7 @@ def vit(
     if width % heads:
         raise ValueError(f"{heads} heads cannot share a width of {width}: pass a multiple")
     patches = (image_size // patch) ** 2
-    images = keras.Input((image_size, image_size, 3), name="pictures")
+    images = keras.Input((image_size, image_size, 3), name="images")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(images)
     # The same linear map of each patch is a convolution whose windows do not overlap.
     x = layers.Conv2D(width, patch, strides=patch, name="patches")(x)

@@ -35,7 +35,7 @@ def small_cnn(
             " an image below 46 pixels; use larger images"
         )
     network = keras.Sequential(name="small_cnn")
-    network.add(keras.Input((image_size, image_size, 3), name="pictures"))
+    network.add(keras.Input((image_size, image_size, 3), name="images"))
     if augmentation is not None:
         network.add(augmentation)
     network.add(layers.Rescaling(1 / 255, name="rescaling"))

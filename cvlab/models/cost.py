@@ -1,4 +1,4 @@
-"""What a network costs, read off its layers: depth, parameters, multiply-adds, memory, time.
+"""What a network costs, read off its layers: depth, parameters, multiply-adds, memory.
 
 The counts hold for any Keras model of a fixed input size. Where the field counts in more than one
 way, the docstring says which way is used here.
@@ -6,9 +6,8 @@ way, the docstring says which way is used here.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from math import prod
+from math import isqrt, prod
 from typing import Any, Final
 
 import keras
@@ -95,23 +94,43 @@ def depth(model: keras.Model) -> int:
     return max(longest.values())
 
 
-def seconds_per_image(model: keras.Model, *, repeats: int = 3) -> float:
-    """Time one image through the compiled model, on this machine under its present load.
+def steps(model: keras.Model) -> list[tuple[str, int]]:
+    """Return kind and height of the output for each step of the depth, from input to output.
+
+    Where several layers are equally deep, such as the branches of an inception module, the first
+    one counts.
 
     Args:
-        model: A model of a fixed input size.
-        repeats: Timed runs, of which the fastest counts. One more run before them compiles.
+        model: A sequential or functional model of a fixed input size.
 
     Returns:
-        Seconds, measured from NumPy array to NumPy array.
+        `depth(model)` pairs of a kind (`convolution`, `depthwise or separable`, `attention` or
+        `dense`) and the height of the feature map in spatial positions. Tokens count as a square
+        of patches; the output of a dense layer on flattened features has the height 1.
     """
-    image = np.zeros((1, *model.input_shape[1:]), np.uint8)
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        model.predict_on_batch(image)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    longest: dict[str, int] = {}
+    found: dict[int, tuple[str, int]] = {}
+    for layer, before in wiring(model):
+        start = max((longest[name] for name in before), default=0)
+        longest[layer.name] = start + _depth_of(layer)
+        for step in range(start, longest[layer.name]):
+            found.setdefault(step, (_kind(layer), _height(layer.output.shape)))
+    return [found[step] for step in range(len(found))]
+
+
+def _kind(layer: keras.Layer) -> str:
+    if isinstance(layer, layers.MultiHeadAttention):
+        return "attention"
+    if isinstance(layer, layers.Dense):
+        return "dense"
+    separable = isinstance(layer, layers.DepthwiseConv2D | layers.SeparableConv2D)
+    return "depthwise or separable" if separable else "convolution"
+
+
+def _height(shape: tuple[int, ...]) -> int:
+    if len(shape) == 4:
+        return shape[1]
+    return isqrt(shape[1]) if len(shape) == 3 else 1
 
 
 def _kernels(layer: keras.Layer) -> list[tuple[int, ...]]:

@@ -47,7 +47,7 @@ def toy_base(image_size: int = 64, weights: Literal["zoo"] | None = "zoo") -> ke
             f"image_size is {image_size}: five poolings leave nothing of an image below 32 pixels;"
             " use larger images"
         )
-    images = keras.Input((image_size, image_size, 3), name="pictures")
+    images = keras.Input((image_size, image_size, 3), name="images")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(images)
     same = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"}
     for block, channels in enumerate(TOY_CHANNELS, start=1):

@@ -44,8 +44,8 @@ def opened(layer: keras.Layer, *, models_only: bool = False) -> Iterator[tuple[s
     Yields:
         Path and layer, in the order of `model.layers`; first `layer` itself under the path "". A
         path is made of the names of the layers around and the layer's own, such as
-        `vgg16/block5_conv1`. A second layer of the same name in the same place has `#2` behind it.
-        A layer that stands in several places comes under its first path only.
+        `vgg16/block5_conv1`. A second layer of this name in the same model gets the suffix `#2`.
+        A layer that appears several times is listed under its first path only.
     """
     seen: set[keras.Layer] = set()
 
@@ -128,13 +128,32 @@ def describe(layer: keras.Layer) -> str:
     """Describe a layer in two short lines, for a box of `cvlab.plots.diagram`.
 
     The first line is the kind of the layer, or the name its author gave it; the second its window
-    and stride, where it has one, and the number of its output channels.
+    and stride, where it has one, and the shape of its output.
     """
     kind = type(layer).__name__
     # Keras names a Conv2D conv2d, conv2d_1 and so on.
     given = re.sub(r"(_\d+)?$", "", layer.name).replace("_", "") != kind.lower()
     window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None) or ()
-    details = [" × ".join(map(str, window)), f"→ {layer.output.shape[-1]}"]
+    shape = [str(size) for size in layer.output.shape[1:]]
+    if len(shape) == 2:
+        shape[0] += " tokens"
+    details = [" × ".join(map(str, window)), f"→ {' × '.join(shape)}"]
     if getattr(layer, "strides", (1, 1))[0] > 1:
         details.insert(1, f"stride {layer.strides[0]}")
     return f"{layer.name if given else _KINDS.get(kind, kind)}\n{' '.join(filter(None, details))}"
+
+
+def sketch(model: keras.Model) -> tuple[dict[str, str], list[tuple[str, str]], set[str]]:
+    """Return what `cvlab.plots.diagrams` needs to draw a small model.
+
+    Args:
+        model: A sequential or functional model in which each layer runs once.
+
+    Returns:
+        The text of each layer's box by name (see `describe`), the arrows as pairs of names, and the
+        names of the layers with weights.
+    """
+    found = list(wiring(model))
+    boxes = {layer.name: describe(layer) for layer, _ in found}
+    arrows = [(start, layer.name) for layer, before in found for start in before]
+    return boxes, arrows, {layer.name for layer, _ in found if layer.count_params()}

@@ -12,6 +12,7 @@ from cvlab.plots.charts import accuracies, lines, name_lines, training_curves
 from cvlab.plots.comparisons import paired, seeds
 from cvlab.plots.diagrams import cubes, diagram, truth_table
 from cvlab.plots.images import feature_maps, matrices, photos
+from cvlab.plots.networks import accuracy_against_cost, blocks, strips
 from cvlab.plots.neuron import neuron
 from cvlab.plots.recorded import ladder, recorded_curves
 from cvlab.plots.style import (
@@ -43,6 +44,8 @@ __all__ = [
     "Figure",
     "PercentFormatter",
     "accuracies",
+    "accuracy_against_cost",
+    "blocks",
     "cubes",
     "diagram",
     "feature_maps",
@@ -58,6 +61,7 @@ __all__ = [
     "recorded_curves",
     "seeds",
     "sliding_kernel",
+    "strips",
     "style",
     "training_curves",
     "truth_table",

@@ -156,7 +156,7 @@ def _checked(images: ArrayLike) -> NDArray[Any]:
 
 
 def _batch(array: NDArray[Any], start: int) -> NDArray[Any]:
-    """Return `BATCH` rows from `start` on; behind the last row of the array come copies of it."""
+    """Return `BATCH` rows from `start` on; beyond the end the last row is repeated."""
     rows: NDArray[Any] = array[np.arange(start, start + BATCH).clip(max=len(array) - 1)]
     return rows
 

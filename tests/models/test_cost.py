@@ -38,6 +38,8 @@ def test_foundations_are_in_the_order_of_their_years() -> None:
     years = [foundation.year for foundation in FOUNDATIONS.values()]
     assert years == sorted(years)
     assert set(PUBLISHED) == set(FOUNDATIONS)
+    without = [name for name, foundation in FOUNDATIONS.items() if foundation.top1 is None]
+    assert without == ["LeNet-5"]
 
 
 def test_vgg16_in_closed_form() -> None:
@@ -111,11 +113,23 @@ def test_depth_is_the_longest_way() -> None:
     assert cost.depth(model) == 3
 
 
-def test_an_image_takes_the_time_of_its_multiply_adds() -> None:
-    light = small(layers.ReLU(), shape=(64, 64, 8))
-    heavy = small(*(layers.Conv2D(128, 5, padding="same") for _ in range(4)), shape=(64, 64, 8))
-    # A network without a multiplication against one with five billion.
-    assert 0 < 3 * cost.seconds_per_image(light) < cost.seconds_per_image(heavy)
+def test_steps_are_those_of_the_depth() -> None:
+    images = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, strides=2, padding="same")(images)
+    wide, narrow = layers.Conv2D(4, 3, padding="same")(x), layers.Conv2D(4, 1)(x)
+    x = layers.DepthwiseConv2D(3, strides=2, padding="same")(layers.Add()([wide, narrow]))
+    x = layers.Reshape((16, 4))(x)
+    x = layers.Flatten()(layers.MultiHeadAttention(1, 2)(x, x))
+    model = keras.Model(images, layers.Dense(2)(x))
+    assert cost.steps(model) == [
+        ("convolution", 8),
+        ("convolution", 8),
+        ("depthwise or separable", 4),
+        ("attention", 4),
+        ("attention", 4),
+        ("dense", 1),
+    ]
+    assert len(cost.steps(model)) == cost.depth(model)
 
 
 def test_what_cannot_be_counted_is_refused() -> None:

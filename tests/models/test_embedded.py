@@ -19,7 +19,7 @@ def test_toy_base_is_named_as_vgg16() -> None:
     base = toy_base(64, None)
     vgg = load_base("VGG16", 64, None)
     ours = [layer.name for layer in base.layers]
-    assert ours[:2] == ["pictures", "preprocessing"]
+    assert ours[:2] == ["images", "preprocessing"]
     assert ours[2:] == [
         name for name in (layer.name for layer in vgg.layers[2:]) if not name.endswith("conv3")
     ]

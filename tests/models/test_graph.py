@@ -87,11 +87,23 @@ def test_boxes_say_what_matters() -> None:
         layers.BatchNormalization(),
     ]
     assert [graph.describe(layer) for layer in stacked(*stack).layers] == [
-        "convolution\n3 × 3 stride 2 → 4",
-        "max pooling\n2 × 2 stride 2 → 4",
-        "ReLU\n→ 4",
-        "query\n→ 5",
-        "batch norm.\n→ 5",
+        "convolution\n3 × 3 stride 2 → 4 × 3 × 4",
+        "max pooling\n2 × 2 stride 2 → 2 × 1 × 4",
+        "ReLU\n→ 2 × 1 × 4",
+        "query\n→ 2 × 1 × 5",
+        "batch norm.\n→ 2 × 1 × 5",
     ]
-    again = stacked(layers.Dense(2), layers.Dense(2))
-    assert [graph.describe(layer) for layer in again.layers] == ["dense\n→ 2"] * 2
+    tokens = keras.Sequential([keras.Input((9, 6)), layers.Dense(2), layers.Flatten()])
+    assert [graph.describe(layer) for layer in tokens.layers] == [
+        "dense\n→ 9 tokens × 2",
+        "Flatten\n→ 18",
+    ]
+
+
+def test_a_sketch_has_boxes_arrows_and_weights() -> None:
+    x = keras.Input((4, 4, 2), name="x")
+    model = keras.Model(x, layers.Add(name="sum")([x, layers.Conv2D(2, 1, name="conv")(x)]))
+    boxes, arrows, filled = graph.sketch(model)
+    assert list(boxes) == ["x", "conv", "sum"]
+    assert arrows == [("x", "conv"), ("x", "sum"), ("conv", "sum")]
+    assert filled == {"conv"}

@@ -69,7 +69,7 @@ def test_no_cut_where_a_shortcut_passes_by() -> None:
     with pytest.raises(ValueError, match=r"shortcut.*conv5_block1_1_conv, conv5_block1_out"):
         transfer.split(base, "conv5_block1_2_conv")
     with pytest.raises(ValueError, match="it is the input"):
-        transfer.split(base, "pictures")
+        transfer.split(base, "images")
     with pytest.raises(ValueError, match=r"no layer 'block5_conv1'; it has .*conv1_conv"):
         transfer.split(base, "block5_conv1")
 

@@ -1,38 +1,92 @@
 """The exercises of notebooks 10 to 12: right answers, and the mistakes that readers make."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from math import exp
 from typing import Any, Final
 
 import numpy as np
 
 from cvlab.course.exercises.judging import Array, Exercise
 
-# 09: batches, scales, heads ----------------------------------------------------------------
+# 10: features and labels in one order, preprocessing, a probe by hand ---------------------
 
 
-def _caffe(images: Array) -> Array:
-    """Ask Keras."""
-    from keras.applications import vgg16  # noqa: PLC0415 (Keras takes seconds to import)
+class _Shuffled:
+    """Batches of features' images and their labels, in another order in each pass."""
 
-    return np.asarray(vgg16.preprocess_input(np.array(images, dtype=np.float32)))
+    def __init__(self, count: int, size: int) -> None:
+        self.images = np.random.default_rng(4).integers(0, 256, (count, 4, 4, 3)).astype(np.float64)
+        self.count, self.size, self.passes = count, size, 0
 
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        self.passes += 1
+        order = np.random.default_rng(self.passes).permutation(self.count)
+        for start in range(0, self.count, self.size):
+            chosen = order[start : start + self.size]
+            yield self.images[chosen], chosen % 2
 
-_MEANS: Final = np.array([123.68, 116.779, 103.939])
-
-
-def _head_parameters(h: int, w: int, c: int, units: int, pooled: bool, *, mistake: str = "") -> int:
-    """Layer by layer; `mistake` names one that readers make."""
-    inputs = c if pooled and mistake != "pooling flattens" else h * w * c
-    layers = [(inputs, units), (units, 1)]
-    if pooled and mistake != "pooled head has two layers":
-        layers = [(inputs, 1)]
-    elif mistake == "no last layer":
-        layers.pop()
-    return sum((rows + (mistake != "no bias")) * columns for rows, columns in layers)
+    def __repr__(self) -> str:
+        return f"dataset of {self.count} images"
 
 
-_COLORS: Final = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3)).astype(np.float64)
+def _collected(dataset: _Shuffled, predict: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """All batches first, then one look at each."""
+    images, labels = (np.concatenate(parts) for parts in zip(*dataset, strict=True))
+    return predict(images), labels
+
+
+def _in_two_passes(dataset: _Shuffled, predict: Callable[[Array], Array]) -> tuple[Array, Array]:
+    features = np.concatenate([predict(images) for images, _ in dataset])
+    return features, np.concatenate([labels for _, labels in dataset])
+
+
+def _last_batch(dataset: _Shuffled, predict: Callable[[Array], Array]) -> tuple[Array, Array]:
+    images, labels = list(dataset)[-1]
+    return predict(images), labels
+
+
+def _preprocessed(mode: str, *, low: int = 0, high: int = 256) -> Array:
+    """Random images as Keras preprocesses them; `low` and `high` bound their pixels."""
+    images = np.random.default_rng(5).integers(low, high, (2, 6, 6, 3)).astype(np.float64)
+    if mode == "none":
+        return images
+    if mode == "1/255":
+        return images / 255
+    from keras.applications import imagenet_utils  # noqa: PLC0415 (Keras takes seconds to import)
+
+    return np.asarray(imagenet_utils.preprocess_input(images, mode=mode))
+
+
+def _which(batch: Array) -> str:
+    """By the range of each preprocessing, the narrowest that holds all values."""
+    ranges = {"0 to 1": (0, 1), "-1 to 1": (-1, 1), "0 to 255": (0, 255)}
+    fits = [
+        name for name, (low, high) in ranges.items() if np.all((batch >= low) & (batch <= high))
+    ]
+    return fits[0] if fits else "mean subtracted"
+
+
+def _probe(
+    features: Array, labels: Array, learning_rate: float, steps: int, *, mistake: str = ""
+) -> tuple[Array, float]:
+    """Image by image; `mistake` names one that readers make."""
+    weights, bias = np.zeros(features.shape[1]), 0.0
+    for _ in range(steps):
+        slope, slope_of_bias = np.zeros_like(weights), 0.0
+        for row, label in zip(features, labels, strict=True):
+            logit = float(row @ weights + bias)
+            error = (logit if mistake == "no sigmoid" else 1 / (1 + exp(-logit))) - label
+            slope += error * row
+            slope_of_bias += error
+        step = learning_rate / (1 if mistake == "sum" else len(labels))
+        step *= -1 if mistake == "ascent" else 1
+        weights = weights - step * slope
+        bias -= 0 if mistake == "no bias" else step * slope_of_bias
+    return weights, bias
+
+
+_RNG: Final = np.random.default_rng(6)
 
 
 # 11: a training set of views, two looks at an image ---------------------------------------
@@ -111,67 +165,89 @@ def _with_temperature(probabilities: Array, temperature: float) -> Array:
 
 EXERCISES: Final = {
     "10.1": Exercise(
-        # Cut the numbers of the images into pieces.
-        truth=lambda count, size: [
-            (piece[0], piece[-1] + 1)
-            for piece in np.split(np.arange(count), range(size, count, size))
-        ],
-        cases=((100, 20), (45, 20), (7, 10), (21, 20), (3, 1)),
-        why="Every picture is in one batch, and the last batch takes what is left.",
+        truth=_collected,
+        cases=((_Shuffled(12, 4), _left_half), (_Shuffled(7, 3), _left_half)),
+        why="The dataset is shuffled again in each pass, so features and labels must come from the "
+        "same pass. shuffle=False is the other way.",
         mistakes={
-            "The pictures that do not fill a batch are left out.": lambda count, size: [
-                (k * size, (k + 1) * size) for k in range(count // size)
-            ],
-            "The last batch ends beyond the last picture. NumPy forgives that where it reads, and "
-            "not where "
-            "it writes.": lambda count, size: [(k, k + size) for k in range(0, count, size)],
-            "There is one batch too many: where the pictures end with a full batch, none is left "
-            "for another.": lambda count, size: (
-                [(k * size, min((k + 1) * size, count)) for k in range(count // size + 1)]
+            "Features and labels come from two passes. Is the order of the images the same in "
+            "both?": _in_two_passes,
+            "Only the last batch is there: collect the batches in a list.": _last_batch,
+            "These are lists of batches; put each list together with "
+            "np.concatenate.": lambda dataset, predict: tuple(
+                [np.asarray(part) for part in parts]
+                for parts in zip(*((predict(x), y) for x, y in dataset), strict=True)
+            ),
+            "The features are missing: these are the images.": lambda dataset, predict: tuple(
+                np.concatenate(parts) for parts in zip(*dataset, strict=True)
             ),
         },
     ),
     "10.2": Exercise(
-        truth=_caffe,
-        cases=((_COLORS,), (np.full((1, 2, 2, 3), 255.0),), (np.zeros((1, 1, 1, 3)),)),
-        why="VGG16 learned from pictures in this order and around this mean, so it needs both.",
+        truth=_which,
+        cases=(
+            (_preprocessed("none"),),
+            (_preprocessed("1/255"),),
+            (_preprocessed("tf"),),
+            (_preprocessed("caffe"),),
+            (_preprocessed("none", low=20, high=120),),
+            (_preprocessed("caffe", low=60, high=200),),
+            (_preprocessed("tf", low=40, high=130),),
+        ),
+        why="Print minimum and maximum of what you feed to a network, once, before you train.",
         mistakes={
-            "The channels are still red, green, blue; VGG16 takes blue first.": lambda images: (
-                images - _MEANS
+            "The maximum alone does not decide: values up to 1 may begin at 0 or at "
+            "-1.": lambda batch: (
+                "0 to 1"
+                if batch.max() <= 1
+                else "0 to 255"
+                if batch.max() > 152
+                else "mean subtracted"
             ),
-            "The channels are turned round and the means are not: each mean belongs to "
-            "its color.": lambda images: images[..., ::-1] - _MEANS,
-            "The means are turned round and the channels are not: each mean belongs to "
-            "its color.": lambda images: images - _MEANS[::-1],
-            "That is the lecture's scale, 0 to 1, which is not the one VGG16 "
-            "learned on.": lambda images: images / 255,
-            "No division here: VGG16's numbers stay as large as those of "
-            "the pixels.": lambda images: (images[..., ::-1] - _MEANS[::-1]) / 255,
+            "The minimum alone does not decide: values from 0 on may end at 1 or at "
+            "255.": lambda batch: (
+                "mean subtracted"
+                if batch.min() < -1
+                else "-1 to 1"
+                if batch.min() < 0
+                else "0 to 1"
+            ),
+            "A dark photo has no value near 255, and is still one with values from 0 to "
+            "255.": lambda batch: (
+                "0 to 1"
+                if batch.max() <= 1 and batch.min() >= 0
+                else "-1 to 1"
+                if batch.max() <= 1 and batch.min() >= -1
+                else "0 to 255"
+                if batch.max() > 200 and batch.min() >= 0
+                else "mean subtracted"
+            ),
+            "No photo has to be black somewhere: values with the mean subtracted need not begin "
+            "near -124.": lambda batch: (
+                "mean subtracted"
+                if batch.min() < -100
+                else _which(np.maximum(batch, -1) if batch.max() <= 1 else np.maximum(batch, 0))
+            ),
         },
-        tolerance=1e-4,
     ),
     "10.3": Exercise(
-        truth=_head_parameters,
+        truth=_probe,
         cases=(
-            (4, 4, 512, 256, False),
-            (4, 4, 512, 256, True),
-            (7, 5, 768, 64, False),
-            (2, 2, 128, 10, True),
+            (_RNG.normal(size=(8, 3)), np.array([0, 1, 1, 0, 1, 0, 0, 1]), 0.5, 3),
+            (_RNG.normal(size=(5, 2)) + 1, np.array([1, 1, 0, 1, 1]), 0.1, 10),
+            (_RNG.normal(size=(4, 6)), np.array([0, 0, 1, 1]), 2.0, 1),
         ),
-        why="Pooling divides by the number of positions before anything is multiplied.",
+        why="This is the same neuron as a Dense layer of one unit with a sigmoid, trained by SGD.",
         mistakes={
-            "The biases are missing: one for each output of a dense layer.": partial(
-                _head_parameters, mistake="no bias"
+            "The loss goes up: a step leads against the gradient, not along it.": partial(
+                _probe, mistake="ascent"
             ),
-            "The last layer is missing: it turns the outputs into one probability.": partial(
-                _head_parameters, mistake="no last layer"
+            "The steps are too large by the number of images: the loss is a mean, not "
+            "a sum.": partial(_probe, mistake="sum"),
+            "The error is the probability minus the label: the sigmoid is missing.": partial(
+                _probe, mistake="no sigmoid"
             ),
-            "Pooling leaves one number for each channel, whatever the height and width.": partial(
-                _head_parameters, mistake="pooling flattens"
-            ),
-            "The head with pooling has no layer of 256: its one layer follows the means.": partial(
-                _head_parameters, mistake="pooled head has two layers"
-            ),
+            "The bias is trained, too.": partial(_probe, mistake="no bias"),
         },
     ),
     "11.1": Exercise(

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from scipy import stats
 
-from cvlab.course.exercises.judging import Exercise
+from cvlab.course.exercises.judging import Array, Exercise
 
 # 09: what networks are made of -------------------------------------------------------------
 
@@ -24,6 +24,31 @@ def _inception_parameters(channels: int, filters: tuple[int, ...], mistake: str 
         windows.append((1, channels, pool))
     bias = mistake != "no bias"
     return sum((size**2 * seen + bias) * made for size, seen, made in windows)
+
+
+def _repaired(labels: Array, class_names: tuple[str, ...]) -> Array:
+    """Look up each name."""
+    folders = sorted(class_names)
+    return np.array([class_names.index(folders[label]) for label in labels])
+
+
+def _attention(image_size: int, patch: int, width: int) -> int:
+    """Ask Keras: build the layer and count."""
+    import keras  # noqa: PLC0415 (Keras takes seconds to import)
+
+    from cvlab.models import cost  # noqa: PLC0415
+
+    tokens = keras.Input((1 + len(range(0, image_size, patch)) ** 2, width))
+    attention = keras.layers.MultiHeadAttention(1, width)
+    return cost.multiply_adds(keras.Model(tokens, attention(tokens, tokens)))
+
+
+def _attention_by_rule(
+    image_size: int, patch: int, width: int, *, extra: int = 1, dense: int = 4, products: int = 2
+) -> int:
+    """By formula; the options are the readers' mistakes."""
+    tokens = extra + (image_size // patch) ** 2
+    return dense * tokens * width**2 + products * tokens**2 * width
 
 
 # 13: what trains, what moves, how fast statistics drift ----------------------------------
@@ -158,47 +183,58 @@ EXERCISES: Final = {
     "09.1": Exercise(
         truth=_inception_parameters,
         cases=((192, (64, 96, 128, 16, 32, 32)), (7, (1, 2, 3, 4, 5, 6)), (3, (2, 2, 2, 2, 2, 2))),
-        why="The 1 × 1 convolutions make the maps thin before the large windows see them.",
+        why="The 1 × 1 convolutions reduce the number of channels before the large windows.",
         mistakes={
             "The biases are missing: each convolution has one for every filter.": partial(
                 _inception_parameters, mistake="no bias"
             ),
-            "The large windows see what the 1 × 1 convolution in front of them puts out, not the "
-            "module's input.": partial(_inception_parameters, mistake="not reduced"),
+            "The input of a large window is the output of the 1 × 1 convolution before it, not "
+            "the module's input.": partial(_inception_parameters, mistake="not reduced"),
             "Pooling has no parameters, but a 1 × 1 convolution follows it.": partial(
                 _inception_parameters, mistake="nothing after pooling"
             ),
         },
     ),
     "09.2": Exercise(
-        truth=lambda m, n, k: (k * k * m + m * n) / (k * k * m * n),
-        cases=((32, 64, 3), (512, 512, 3), (8, 16, 5)),
-        why="With a few hundred filters what remains is about one part in window × window.",
+        truth=_repaired,
+        cases=(
+            (np.array([0, 1, 2, 3]), ("owl", "bear", "pig", "fox")),
+            (np.array([2, 2, 0, 1]), ("cow", "ant", "bee")),
+            (np.array([1, 0, 4, 2, 3]), ("e", "a", "d", "b", "c")),
+        ),
+        why="Folders are numbered alphabetically, outputs in the order of the training. Save the "
+        "class names with the model.",
         mistakes={
-            "Only the depthwise half is counted; mixing the channels takes weights "
-            "as well.": lambda m, n, k: 1 / n,
-            "Only the pointwise half is counted; the windows take weights "
-            "as well.": lambda m, n, k: 1 / k**2,
-            "Inputs and outputs are exchanged: the full convolution has a window for each pair of "
-            "them, the depthwise one for each input.": lambda m, n, k: 1 / m + 1 / k**2,
-            "That is how many times smaller it is; asked is what share remains.": lambda m, n, k: (
-                1 / (1 / n + 1 / k**2)
-            ),
+            "These are the labels as they were: the order of the folders is still the alphabet's, "
+            "and that of the outputs is not.": lambda labels, names: labels,
+            "That is the opposite direction: from the number of an output to the number of a "
+            "folder. Here the folder is given.": lambda labels, names: np.argsort(
+                np.argsort(names)
+            )[labels],
+            "The result has one number per class; one per image is asked "
+            "for.": lambda labels, names: np.argsort(names),
+            "These are names; the number of the output is asked for.": lambda labels, names: [
+                sorted(names)[label] for label in labels
+            ],
         },
     ),
     "09.3": Exercise(
-        truth=lambda size, patch: (len(range(0, size, patch)) ** 2 + 1) ** 2,
-        cases=((224, 16), (384, 16), (64, 8)),
-        why="Twice the picture's side makes nearly sixteen times the comparisons.",
+        truth=_attention,
+        cases=((224, 16, 768), (384, 16, 768), (64, 8, 32)),
+        why="The dense layers grow with the number of tokens, the products with its square: twice "
+        "the side of the image gives four times as many tokens and sixteen times the products.",
         mistakes={
-            "The class token compares as well, and is compared with.": lambda size, patch: (
-                (size // patch) ** 4
+            "The class token is a token, too.": partial(_attention_by_rule, extra=0),
+            "The four dense layers are missing: they are applied to each token.": partial(
+                _attention_by_rule, dense=0
             ),
-            "That is the number of tokens. Each of them is compared "
-            "with each.": lambda size, patch: (size // patch) ** 2 + 1,
-            "A token is compared with itself too, and a with b is not the same as b with a: a "
-            "query is not "
-            "a key.": lambda size, patch: ((size // patch) ** 2 + 1) * (size // patch) ** 2 // 2,
+            "There is a fourth dense layer: `out` follows the weighted mean of "
+            "the values.": partial(_attention_by_rule, dense=3),
+            "The two products are missing: queries with keys, and weights with values.": partial(
+                _attention_by_rule, products=0
+            ),
+            "There are two products: after queries with keys, the weights are multiplied by the "
+            "values.": partial(_attention_by_rule, products=1),
         },
     ),
     "13.1": Exercise(
