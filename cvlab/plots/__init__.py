@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.ticker import PercentFormatter
 
 from cvlab.plots.charts import accuracies, lines, training_curves
-from cvlab.plots.diagrams import cubes, diagram, truth_table
+from cvlab.plots.diagrams import cubes, diagram, network, truth_table
 from cvlab.plots.images import feature_maps, matrices, photos
 from cvlab.plots.recorded import ladder, recorded_curves
 from cvlab.plots.style import (
@@ -48,6 +48,7 @@ __all__ = [
     "lines",
     "matrices",
     "mpl",
+    "network",
     "photos",
     "recorded_curves",
     "style",
