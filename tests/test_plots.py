@@ -39,7 +39,7 @@ def test_figure_reaches_jupyter_once_with_words() -> None:
     fig = plots.photos(np.zeros((2, 8, 8)), ["cat", "dog"])
     data, metadata = fig._repr_mimebundle_()
     assert Image.open(io.BytesIO(data["image/jpeg"])).format == "JPEG"  # photos, hence JPEG
-    assert data["text/plain"] == "[Figure: 2 pictures: cat, dog]"
+    assert data["text/plain"] == "[Figure: 2 images: cat, dog]"
     assert metadata["image/jpeg"]["alt"] == fig.alt
 
     drawn, _ = plots.figure(alt="an empty pair of axes")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-# Of a distribution whose middle 95 % make the interval.
+# The interval holds the middle 95 % of a distribution.
 _QUANTILE: Final = 0.975
 # Overfitting is a rise of the validation loss by this factor, seen in a training of at least so
 # many epochs, of which at least so many come after the lowest loss.

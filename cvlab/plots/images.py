@@ -57,7 +57,7 @@ def photos(
             f"photos() takes a batch of images (N, H, W, 3) or (N, H, W), got shape "
             f"{stack.shape}: write images[None] for a single image"
         )
-    alt = alt or f"{len(stack)} pictures" + (f": {', '.join(titles)}" if titles else "")
+    alt = alt or f"{len(stack)} images" + (f": {', '.join(titles)}" if titles else "")
     fig, axes = _grid(len(stack), titles, columns=columns, size=size, title_height=0.25, alt=alt)
     fig.photographic = True
     for ax, image in zip(axes, stack, strict=True):
@@ -125,7 +125,7 @@ def feature_maps(
         raise ValueError("feature_maps() got no maps: name at least one layer")
     shapes = {name: " × ".join(map(str, batch.shape[1:])) for name, batch in maps.items()}
     described = "; ".join(f"{name} {shape}" for name, shape in shapes.items())
-    alt = f"Feature maps of one picture by depth: {described}"
+    alt = f"Feature maps of one image by depth: {described}"
     width = (channels + 1.4) * size
     fig, axes = figure(len(maps), channels + 1, width=width, height=len(maps) * size, alt=alt)
     for row, (name, batch) in zip(axes, maps.items(), strict=True):

@@ -39,7 +39,7 @@ def test_wilson_refuses_impossible_counts(correct: int, total: int) -> None:
 
 
 def test_thousand_test_pictures_give_about_three_points() -> None:
-    # Erratum 10: at 71 % an interval over 1,000 pictures is 2.8 points to either side.
+    # Erratum 10: at 71 % an interval over 1,000 images is 2.8 points to either side.
     interval = measure.wilson_interval(710, 1000)
     assert 0.025 < interval.high - interval.value < 0.03
 
