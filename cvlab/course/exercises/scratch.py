@@ -66,7 +66,7 @@ def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]
     )
 
 
-# 06: parameters, early stopping, a wrong layer ---------------------------------------------
+# 06: parameters, early stopping, shuffling ------------------------------------------------
 
 
 def _parameters(image_size: int, units: int, mistake: str = "") -> int:
@@ -96,23 +96,28 @@ def _stopping(
     return stopped - 1 + first, kept_at[stopped - 1] - 1 + first
 
 
-def _classifier(image_size: int, units: int = 1, activation: str | None = "sigmoid") -> Any:
-    """The network of the exercise with another last layer."""
-    from keras import Input, Sequential, layers  # noqa: PLC0415
-
-    network = Sequential([Input((image_size, image_size, 3)), layers.Rescaling(1 / 255)])
-    network.add(layers.Conv2D(16, 3, activation="relu"))
-    network.add(layers.MaxPooling2D(4))
-    network.add(layers.Flatten())
-    network.add(layers.Dense(units, activation=activation))
-    return network
+def _shuffled(
+    images: Array, labels: Array, seed: int, *, together: bool = True, replaced: bool = False
+) -> tuple[Array, Array]:
+    """Both arrays in a random order; the options are the readers' mistakes."""
+    rng = np.random.default_rng(seed)
+    order, other = (rng.choice(len(labels), len(labels), replace=replaced) for _ in range(2))
+    return images[order], labels[order if together else other]
 
 
-def _last_layer(network: Any, image_size: int) -> tuple[tuple[int, ...], str]:
-    """What a network returns for one image, and by which function."""
-    if network.input_shape[1] != image_size:
-        raise ValueError(f"the network takes images of {network.input_shape[1]} pixels")
-    return network.output_shape[1:], network.layers[-1].activation.__name__
+def _pairing(
+    answer: tuple[Array, Array], images: Array, labels: Array, seed: int
+) -> dict[str, bool]:
+    """What matters of a shuffled set of different images, whatever its order."""
+    of_image = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    shuffled, theirs = np.asarray(answer[0]), np.asarray(answer[1])
+    found = [image.tobytes() for image in shuffled]
+    return {
+        "pairs": [of_image.get(image) for image in found] == theirs.tolist(),
+        "complete": set(found) == set(of_image),
+        "moved": not np.array_equal(shuffled, images),
+        "mixed": int(np.count_nonzero(np.diff(theirs.astype(int)))) > 1,
+    }
 
 
 # 07: units of angles, the shear that shows, gains -----------------------------------------
@@ -254,22 +259,29 @@ EXERCISES: Final = {
         },
     ),
     "06.3": Exercise(
-        truth=_classifier,
-        cases=((48,), (64,)),
-        why="A softmax makes its outputs sum to 1. With a single output that output is 1 for "
-        "every image, its gradient is 0, and nothing trains.",
+        truth=_shuffled,
+        cases=tuple(
+            (_rng.integers(0, 256, (24, 2, 2, 3), np.uint8), np.array([0, 1] * 12), seed)
+            for seed in (1, 2)
+        ),
+        why="One order for both arrays. The loss before training, the memorized twenty images and "
+        "the training accuracy all look right with wrong labels: only validation tells.",
         mistakes={
-            "This network still cannot learn. Print `broken.predict(...)` for a few images before "
-            "training: what do all outputs have in common, and which layer makes them "
-            "so?": partial(_classifier, activation="softmax"),
-            "The loss `binary_crossentropy` expects a probability, and your output is not limited "
-            "to 0…1.": partial(_classifier, activation=None),
-            "Two outputs need another loss, and labels as integers. Keep the loss: one output, the "
-            "probability of a dog.": partial(_classifier, units=2, activation="softmax"),
-            "A ReLU has no upper limit and a zero gradient below 0. The output must be a "
-            "probability.": partial(_classifier, activation="relu"),
+            "The images and the labels still get two different orders, so most images have the "
+            "label of another one. Follow one image through your code.": partial(
+                _shuffled, together=False
+            ),
+            "Some images are there twice, and others are missing: an order has each index "
+            "once.": partial(_shuffled, replaced=True),
+            "This is the order of before. Without any shuffling the pairs are right, but the task "
+            "is to shuffle them.": lambda images, labels, seed: (images, labels),
+            "You sorted the images by their label. Then most batches have one class "
+            "only.": lambda images, labels, seed: (
+                images[np.argsort(labels, kind="stable")],
+                np.sort(labels),
+            ),
         },
-        look=_last_layer,
+        look=_pairing,
     ),
     "07.1": Exercise(
         truth=lambda degrees: float(np.deg2rad(degrees) / (2 * np.pi)),
