@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 from PIL import Image
 
 from cvlab import plots
@@ -128,6 +128,20 @@ def test_training_curves_show_the_history_and_mark_the_epoch() -> None:
     assert left.lines[0].get_linestyle() != left.lines[1].get_linestyle()
     assert left.get_xlabel() == "epoch"
     assert "ending at 60%" in fig.alt
+    assert "lowest at epoch 2; overfits from epoch 2" in fig.alt
+    names = [text.get_text() for text in left.texts]
+    assert names == ["validation", "training", "generalization gap\n30 points"]
+    assert [text.get_text() for text in right.texts][2:] == ["overfits from epoch 2"]
+
+
+def test_a_network_is_drawn_with_its_shapes_and_parameters() -> None:
+    stages = [("input", (8, 8, 3), 0), ("conv", (6, 6, 4), 112), ("dense", (10,), 1450)]
+    fig = plots.network(stages, alt="A small network")
+    assert fig.alt.startswith("A small network: input 8 × 8 × 3, 0 parameters; conv 6 × 6 × 4, 112")
+    texts = {text.get_text() for text in fig.axes[0].texts}
+    assert texts >= {"input\n8 × 8 × 3", "conv\n6 × 6 × 4", "112", "dense\n10", "1,450"}
+    conv, dense = (patch for patch in fig.axes[0].patches if isinstance(patch, Circle))
+    assert (dense.radius / conv.radius) ** 2 == pytest.approx(1450 / 112)
 
 
 def test_accuracies_draw_intervals_and_the_lecture() -> None:

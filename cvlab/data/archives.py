@@ -1,7 +1,8 @@
-"""Zip archives from strangers, read in place.
+"""Zip archives from unknown sources, read in place.
 
-Nothing is ever unpacked to a path that an archive names. An archive with a member that could only
-be meant to do harm, or that no tool for photos writes, is refused as a whole, by the member's name.
+Nothing is ever unpacked to a path that an archive names. An archive with a member that can
+only be meant to do harm, or that no tool for photos writes, is refused as a whole; the error names
+the member.
 """
 
 import lzma
@@ -23,8 +24,8 @@ MAX_TOTAL_BYTES = 16 * 2**30
 MAX_RATIO = 200
 _RATIO_MATTERS_FROM = 2**20
 
-# What `zipfile` and its decompressors answer damaged archives with, depending on where they
-# stumble; `bz2` raises an `OSError` without a number besides.
+# What `zipfile` and its decompressors raise for damaged archives, depending on where the damage is;
+# `bz2` also raises an `OSError` without a number.
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -122,7 +123,7 @@ def open_archive(path: Path, *, called: str | None = None) -> zipfile.ZipFile:
     Raises:
         ArchiveError: If the file is no zip archive, is damaged, or has a member with an absolute
             path, `..`, a backslash, a drive letter, control characters or nothing in its name, a
-            link or another special file, an encrypted member, one of absurd place, size or
+            link or another special file, an encrypted member, one of impossible offset, size or
             compression, or two members of the same name.
     """
     called = called or str(path)

@@ -1,4 +1,4 @@
-"""What every step from source to arrays asks for, checked in one place."""
+"""Checks of the arguments that all steps from source to arrays share."""
 
 from collections.abc import Mapping
 from typing import Final

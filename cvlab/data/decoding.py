@@ -1,7 +1,7 @@
 """The bytes of one image file to the pixels a person would see.
 
-Files come from strangers: gray, palette, CMYK, 16-bit, transparent and sideways images come out
-right, and whatever cannot be decoded is refused with a reason.
+Files come from unknown sources. Grayscale, palette, CMYK, 16-bit, transparent and sideways images
+are converted correctly, and a file that cannot be decoded is refused with a reason.
 """
 
 import io
@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from cvlab.data.archives import DAMAGE
 
-# No others: Pillow knows formats that start other programs (EPS) or are rarely tested.
+# Only these: Pillow also reads formats that start other programs (EPS) or are rarely tested.
 IMAGE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 BACKGROUND = (255, 255, 255)
@@ -62,7 +62,7 @@ def _decoded(data: bytes, turn: ExitStack) -> Image.Image:
         raise BadImageError(f"more than {MAX_PIXELS:,} pixels ({error})") from error
     except UnidentifiedImageError as error:
         raise BadImageError(
-            f"no picture in a known format; the file starts with {data[:12]!r}"
+            f"not an image in a known format; the file starts with {data[:12]!r}"
         ) from error
     # Pillow's decoders answer damaged files with any of these, depending on where they stumble.
     except (*DAMAGE, OSError, SyntaxError, TypeError, LookupError, ArithmeticError) as error:
@@ -96,7 +96,7 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings, of odd EXIF data for the most part.
+    """Silence Pillow's warnings, most of which are about unusual EXIF data.
 
     What makes an image unusable is an error, and is reported as the reason of its rejection.
     """

@@ -47,7 +47,7 @@ class Listing:
         container: The folder or archive that holds the images; differs from `source` only
             where an archive lies in another archive.
         images: For `cat` and `dog` the images, by the last number in their names.
-        others: Names of files that are no images or belong to no class; never read.
+        others: Names of files that are not images or belong to neither class; never read.
     """
 
     source: Path
@@ -57,8 +57,8 @@ class Listing:
 
     def __str__(self) -> str:
         """Return the counts on one line."""
-        counts = ", ".join(f"{len(self.images[name]):,} of {name}s" for name in CLASS_NAMES)
-        return f"{self.source.name}: pictures {counts}; other files {len(self.others):,}"
+        counts = ", ".join(f"{len(self.images[name]):,} images of {name}s" for name in CLASS_NAMES)
+        return f"{self.source.name}: {counts}, {len(self.others):,} other files"
 
     @contextmanager
     def reader(self) -> Iterator[Callable[[ImageFile], bytes]]:

@@ -1,6 +1,6 @@
 """Cats and dogs, from wherever they come to arrays that Keras can train on.
 
-`load_pets` does it all; the steps it takes are public, for those who want to watch them:
+`load_pets` does it all; its steps are public, so that you can watch them one by one:
 
     path = locate("photos", image_size=150)    # find, draw or download (cvlab.data.locating)
     listing = find_images(path)                # what is there, of which class (cvlab.data.listing)
@@ -8,7 +8,7 @@
     pets = decode(subset, image_size=150)      # uint8 arrays, decoded once
 
 Everything made is kept in a cache folder (`cvlab.cache.cache_root`) under a key of its content,
-so that nothing is made twice and nothing old is taken for new.
+so nothing is made twice, and nothing outdated is used.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ _DECODER_VERSION: Final = 2
 class Split:
     """Training, validation or test images, decoded.
 
-    A cat, a dog, a cat, a dog: any first `2 * n` images are balanced. `fit` shuffles.
+    Cats and dogs alternate, so the first `2 * n` images are balanced for every n. `fit` shuffles.
 
     Attributes:
         images: uint8 of shape (N, height, width, 3), RGB from 0 to 255; memory-mapped, read-only.
@@ -67,12 +67,12 @@ class Split:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Pets:
-    """The three splits of a subset, decoded, and what became of the rest.
+    """The three splits of a subset, decoded, and which images were passed over.
 
     Attributes:
         train: Images to learn from.
         validation: Images to choose epochs and settings by.
-        test: Images to be looked at once, at the end.
+        test: Images to measure on once, at the end.
         rejected: Images that were passed over, each with the reason.
         folder: The subset on disk, `folder/<split>/<class>/<file>`.
         source: File or folder name of the source.
@@ -185,7 +185,7 @@ def decode(subset: Subset, image_size: int, *, cache: str | Path | None = None) 
 
     try:
         found = splits()
-    except ValueError:  # a file that is no array, or one that a pickle hides in
+    except ValueError:  # a file that is not an array, or one that contains a pickle
         shutil.rmtree(folder)
         found = splits()
     train, validation, test = found.values()
@@ -247,7 +247,7 @@ def load_pets(
         instead = "profiles.get(PROFILE), or call load_images(path, ...) for images of your own"
         if isinstance(profile, str) and profile in PROFILES:
             instead = f"the profile itself, profiles.get({profile!r})"
-        raise DatasetError(f"profile is {profile!r}, which is no profile: pass {instead}.")
+        raise DatasetError(f"profile is {profile!r}, which is not a profile: pass {instead}.")
     return load_images(
         profile.source,
         image_size=profile.image_size if image_size is None else image_size,

@@ -57,7 +57,7 @@ def _drawn(count: int, image_size: int, seed: int, cache: Path) -> Path:
         toypets.write_images(unfinished, count, size=image_size, seed=seed)
         return {"key": key}
 
-    # A JPEG file of a drawing takes less than a byte a pixel, and a block of the disk.
+    # A JPEG file of a drawing takes less than a byte per pixel, and a block of the disk.
     needed = len(CLASS_NAMES) * count * (4096 + image_size * image_size)
     made(folder, draw, needed=needed, purpose=f"drawing {len(CLASS_NAMES) * count:,} images")
     return folder

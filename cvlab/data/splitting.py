@@ -1,7 +1,7 @@
 """The split: which images of a source train, validate and test, copied byte for byte.
 
-No image is in two splits, nor a copy of it that only looks the same (`cvlab.data.duplicates`). What
-cannot be used is passed over and named; the source is never changed.
+No image is in two splits, not even as a copy that only looks the same (`cvlab.data.duplicates`). An
+image that cannot be used is passed over and named; the source is never changed.
 """
 
 import hashlib
@@ -102,7 +102,7 @@ class Subset:
     Attributes:
         folder: Where they are.
         source: File or folder name of the source.
-        splits: Split name to its images: a cat, a dog, a cat, a dog, ...
+        splits: Split name to its images; cats and dogs alternate.
         rejected: Images that were looked at and passed over.
         twins: Images that are nearly the same, kept because both are in one split.
     """
@@ -125,7 +125,7 @@ def table(
     rejected: tuple[Rejected, ...],
     twins: tuple[Twins, ...],
 ) -> str:
-    """Return as text what is in each split and what was passed over.
+    """Return as text the counts of each split and the images that were passed over.
 
     Args:
         title: First line.
@@ -171,7 +171,7 @@ def _file_names(images: tuple[ImageFile, ...]) -> dict[str, str]:
 
 @dataclass(eq=False)
 class _Candidate:
-    """An image after a look at it, and what became of it.
+    """An image that was checked, and the decision about it.
 
     Attributes:
         image: The file in its source.
@@ -197,7 +197,7 @@ class _Candidate:
 
 
 def _checked(read: _Read, kind: str, files: Mapping[str, str], image: ImageFile) -> _Candidate:
-    """Read and decode an image, to see whether it can be used and what it looks like."""
+    """Read and decode an image, and compute its fingerprint; note why it cannot be used."""
     data, reason = b"", ""
     looks = np.zeros((2, 4), np.uint64)
     try:
@@ -242,7 +242,7 @@ class _Choice:
         self._aside: list[tuple[_Candidate, _Candidate]] = []
 
     def missing(self, kind: str) -> int:
-        """How many images of a class are still wanted."""
+        """Return how many images of a class are still missing."""
         return len(self._places) - len(self.taken[kind])
 
     def consider(self, one: _Candidate) -> bool:
@@ -265,10 +265,10 @@ class _Choice:
         return True
 
     def fill(self, kind: str) -> Iterator[None]:
-        """Where too few were found, take what was set aside, into the split of its twin.
+        """If too few images were found, take near duplicates after all, into the split of the twin.
 
-        The last image of that split that has no twin itself makes room: it moves to the place
-        that is empty.
+        To make room, the last image of that split that has no twin moves to the split in which an
+        image is missing.
         """
         taken = self.taken[kind]
         for one, twin in [pair for pair in self._aside if pair[0].kind == kind]:
@@ -296,16 +296,16 @@ class _Choice:
             yield
 
     def rejected(self) -> list[Rejected]:
-        """What was passed over, by name, with the reason as it is when all are in place."""
+        """Return the images that were passed over, by name, with the final reason."""
         near = []
         for one, twin in self._aside:
             where = twin.split + ("" if one.kind == twin.kind else f", as a {twin.kind}")
-            reason = f"nearly the same picture as {twin.image.name}, which is in {where}"
+            reason = f"nearly the same image as {twin.image.name}, which is in {where}"
             near.append(Rejected(one.image.name, reason))
         return sorted([*self._rejected, *near])
 
     def entries(self, split: str) -> list[Entry]:
-        """What is in a split: a cat, a dog, a cat, a dog, ..."""
+        """Return the images of a split; cats and dogs alternate."""
         return [
             Entry(one.file, CLASS_NAMES.index(one.kind), one.image.name, one.size, one.sha256)
             for pair in zip(*self.taken.values(), strict=True)

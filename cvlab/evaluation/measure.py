@@ -14,8 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-# Of a distribution whose middle 95 % make the interval.
+# The interval holds the middle 95 % of a distribution.
 _QUANTILE: Final = 0.975
+# Overfitting is a rise of the validation loss by this factor, seen in a training of at least so
+# many epochs, of which at least so many come after the lowest loss.
+_RISE: Final = 1.05
+_FEWEST_EPOCHS: Final = 8
+_FEWEST_AFTER: Final = 3
 
 
 @dataclass(frozen=True)
@@ -167,12 +172,17 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> PairedTest:
 def overfitting_epoch(val_loss: Sequence[float]) -> int | None:
     """Return the epoch (from 1) after which the validation loss only got worse.
 
-    A single epoch is noisy, so the validation loss is smoothed: the mean over an epoch and its two
-    neighbors. Overfitting has set in if the smoothed loss ends at least 5 % above its lowest point;
-    then the epoch of that lowest point is returned, and None otherwise.
+    A single epoch is noisy, so the mean over three epochs decides whether the loss rises: its last
+    value must be at least 5 % above its lowest. The epoch is the last one at which the loss itself,
+    or its mean over the epoch and its two neighbors, is lowest. So no later epoch has a lower loss,
+    and the epoch that `ModelCheckpoint` keeps is never a later one.
 
     Args:
         val_loss: `History.history["val_loss"]`, one value per epoch.
+
+    Returns:
+        The epoch; None where the loss does not rise, and where too little was seen to say so: in a
+        training of fewer than eight epochs, or with fewer than three epochs after the lowest.
 
     Raises:
         ValueError: If `val_loss` is empty or holds a value that is not finite.
@@ -180,9 +190,13 @@ def overfitting_epoch(val_loss: Sequence[float]) -> int | None:
     if not len(val_loss):
         raise ValueError("val_loss is empty: fit the model with validation_data first")
     _check_finite("val_loss", val_loss)
-    smoothed = [np.mean(val_loss[max(0, i - 1) : i + 2]) for i in range(len(val_loss))]
-    lowest = int(np.argmin(smoothed))
-    return lowest + 1 if smoothed[-1] >= smoothed[lowest] * 1.05 else None
+    if len(val_loss) < _FEWEST_EPOCHS:
+        return None
+    smoothed = np.convolve(val_loss, np.full(3, 1 / 3), mode="valid")
+    # The first mean is that of epochs 1 to 3, around epoch 2.
+    epoch = max(int(np.argmin(val_loss)) + 1, int(np.argmin(smoothed)) + 2)
+    rises = smoothed[-1] >= _RISE * smoothed.min()
+    return epoch if rises and len(val_loss) - epoch >= _FEWEST_AFTER else None
 
 
 def _check_finite(name: str, values: Sequence[float]) -> None:

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from cvlab.plots.charts import accuracies, lines, name_lines, training_curves
 from cvlab.plots.comparisons import paired, seeds
-from cvlab.plots.diagrams import cubes, diagram, truth_table
+from cvlab.plots.diagrams import cubes, diagram, network, truth_table
 from cvlab.plots.images import feature_maps, matrices, photos
 from cvlab.plots.networks import accuracy_against_cost, blocks, strips
 from cvlab.plots.neuron import neuron
@@ -55,6 +55,7 @@ __all__ = [
     "matrices",
     "mpl",
     "name_lines",
+    "network",
     "neuron",
     "paired",
     "photos",

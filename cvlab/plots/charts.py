@@ -17,6 +17,9 @@ def training_curves(
 ) -> Figure:
     """Plot accuracy and loss against the epoch, training dashed with dots, validation solid.
 
+    The generalization gap, by which the training accuracy is higher than the validation accuracy,
+    is shaded.
+
     Args:
         history: `History.history`: `accuracy`, `loss`, and both with the prefix `val_`.
         overfits_at: Epoch (from 1) to mark as the one where overfitting begins.
@@ -32,21 +35,47 @@ def training_curves(
             "model that was compiled with metrics=['accuracy']"
         )
     epochs = np.arange(1, len(history["loss"]) + 1)
-    last = f"{history['val_accuracy'][-1]:.0%}"
-    alt = f"Training and validation curves over {len(epochs)} epochs, validation ending at {last}"
+    gap = history["accuracy"][-1] - history["val_accuracy"][-1]
+    lowest = int(np.argmin(history["val_loss"])) + 1
+    alt = (
+        f"Training and validation curves over {len(epochs)} epochs, training accuracy ending at "
+        f"{history['accuracy'][-1]:.0%} and validation ending at {history['val_accuracy'][-1]:.0%}."
+        f" The validation loss is lowest at epoch {lowest}"
+        + (f"; overfits from epoch {overfits_at}" if overfits_at else "")
+    )
     fig, axes = figure(1, 2, alt=f"{title}. {alt}" if title else alt)
-    for ax, key, label in zip(axes[0], ("accuracy", "loss"), ("Accuracy", "Loss"), strict=True):
-        ax.plot(epochs, history[key], ls="--", marker="o", color=ORANGE, label="training")
-        ax.plot(epochs, history["val_" + key], ls="-", color=BLUE, label="validation")
+    for ax, key in zip(axes[0], ("accuracy", "loss"), strict=True):
+        both = {"training": history[key], "validation": history["val_" + key]}
+        ax.plot(epochs, both["training"], ls="--", marker="o", color=ORANGE)
+        ax.plot(epochs, both["validation"], ls="-", color=BLUE)
+        below, above = sorted(both, key=lambda name: both[name][-1])
+        _at_the_end(ax, epochs[-1], both[below][-1], below, va="top")
+        _at_the_end(ax, epochs[-1], both[above][-1], above, va="bottom")
         if overfits_at is not None:
-            ax.axvline(overfits_at, color=MUTED, ls=":", label=f"overfits from epoch {overfits_at}")
-        ax.set(xlabel="epoch", ylabel=label)
+            ax.axvline(overfits_at, color=MUTED, ls=":")
+        ax.set(xlabel="epoch", ylabel=key)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes[0, 1].set_ylim(bottom=0)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    accuracy, loss = axes[0]
+    training, validation = np.asarray(history["accuracy"]), np.asarray(history["val_accuracy"])
+    larger = (training > validation).tolist()
+    accuracy.fill_between(epochs, training, validation, larger, color=MUTED, alpha=0.15, lw=0)
+    if gap > 0.1:
+        middle = (training[-1] + validation[-1]) / 2
+        text = f"generalization gap\n{100 * gap:.0f} points"
+        _at_the_end(accuracy, epochs[-1], middle, text, va="center")
+    if overfits_at is not None:
+        where = {"transform": loss.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+        loss.text(overfits_at, 1.01, f"overfits from epoch {overfits_at}", fontsize=9, **where)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    loss.set_ylim(bottom=0)
     fig.suptitle(title, x=0.01, ha="left")
     return fig
+
+
+def _at_the_end(ax: Axes, epoch: float, value: float, text: str, *, va: str) -> None:
+    """Write beside the last point of a curve what the curve is."""
+    look: dict[str, Any] = {"va": va, "fontsize": 9, "textcoords": "offset points"}
+    ax.annotate(text, (epoch, value), (7, 0), annotation_clip=False, **look)
 
 
 @style()

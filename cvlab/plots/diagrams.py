@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import Circle, FancyBboxPatch
 from numpy.typing import NDArray
 
-from cvlab.plots.style import BLUE, CARD, INK, MUTED, Figure, figure, style
+from cvlab.plots.style import BLUE, CARD, INK, MUTED, ORANGE, Figure, figure, style
 
 
 @style()
@@ -91,6 +91,62 @@ def cubes(
         ax.set_axis_off()
         ax.set_aspect("equal")
     return fig
+
+
+@style()
+def network(
+    stages: Sequence[tuple[str, Sequence[int], int]], *, title: str = "", alt: str
+) -> Figure:
+    """Draw the stages of a network side by side: what each returns, and its parameters below.
+
+    Feature maps are boxes: as high as the maps, and thicker the more channels they have. A vector
+    is a bar. The area of a circle is proportional to the number of parameters.
+
+    Args:
+        stages: Name, output shape without the batch, (H, W, C) or (D,), and number of parameters.
+        title: Figure title.
+        alt: See `figure`; names, shapes and parameters are added to it.
+    """
+    told = [f"{name} {_times(shape)}, {count:,} parameters" for name, shape, count in stages]
+    fig, axes = figure(height=3.6, alt=f"{alt}: {'; '.join(told)}".replace("\n", " "))
+    ax: Axes = axes[0, 0]
+    largest = max(shape[0] for _, shape, _ in stages if len(shape) == 3)
+    most = max(count for _, _, count in stages)
+    for place, (name, shape, count) in enumerate(stages):
+        if len(shape) == 3:
+            side = 0.8 * shape[0] / largest
+            _box(ax, place, side, 0.03 * np.log2(shape[2] + 1), 0.45 * side)
+        else:
+            _box(ax, place, max(0.2 * np.log10(shape[0] + 1), 0.05), 0.05, 0.0)
+        text = f"{name}\n{_times(shape)}"
+        ax.text(place, -0.5, text, ha="center", va="top", fontsize=8)
+        if count:
+            radius = 0.75 * np.sqrt(count / most)
+            ax.add_patch(Circle((place, -1.75), radius, facecolor=ORANGE, alpha=0.55, lw=0))
+            ax.text(place, -1.75, f"{count:,}", ha="center", va="center", fontsize=8)
+    ax.text(-0.5, -1.75, "parameters", ha="left", va="center", fontsize=8)
+    ax.set(xlim=(-0.6, len(stages) - 0.3), ylim=(-2.55, 0.65), aspect="equal")
+    ax.set_axis_off()
+    fig.suptitle(title, x=0.01, ha="left")
+    return fig
+
+
+def _times(shape: Sequence[int]) -> str:
+    return " × ".join(f"{size:,}" for size in shape)
+
+
+def _box(ax: Axes, x: float, side: float, thick: float, wide: float) -> None:
+    """Draw a box whose face recedes to the right: `side` high, `thick`, and `wide` on the page."""
+    rise = 0.45 * wide
+    corner = np.array([x - (wide + thick) / 2, -(side + rise) / 2])
+    up, right, inward = np.array([(0, side), (thick, 0), (wide, rise)])
+    for start, one, other, color in (
+        (right, inward, up, "#cfe3f1"),
+        (up, right, inward, "white"),
+        (0 * up, right, up, "#9cc7e2"),
+    ):
+        outline = corner + np.array([start, start + one, start + one + other, start + other])
+        ax.fill(*outline.T, facecolor=color, edgecolor=BLUE, lw=0.8)
 
 
 def diagram(

@@ -161,7 +161,7 @@ def test_without_duplicates_nothing_changes(tmp_path: Path) -> None:
 def test_a_copy_in_another_split_is_passed_over_by_name(tmp_path: Path, copy: str) -> None:
     planted = {"cat.4.jpg": jpeg(COPIES[copy](scene(1)))}
     subset = subset_of(tmp_path, scenes() | planted)
-    reason = "cat.4.jpg: nearly the same picture as cat.1.jpg, which is in train"
+    reason = "cat.4.jpg: nearly the same image as cat.1.jpg, which is in train"
     assert [str(one) for one in subset.rejected] == [reason]
     assert chosen(subset, "cat")["validation"] == ["cat.3.jpg", "cat.5.jpg"]
     assert reason in str(subset)
@@ -182,7 +182,7 @@ def test_the_same_animal_under_both_names_is_passed_over(tmp_path: Path) -> None
     planted = {"dog.0.jpg": jpeg(COPIES["saved again"](scene(0)))}
     subset = subset_of(tmp_path, scenes() | planted)
     assert [str(one) for one in subset.rejected] == [
-        "dog.0.jpg: nearly the same picture as cat.0.jpg, which is in train, as a cat"
+        "dog.0.jpg: nearly the same image as cat.0.jpg, which is in train, as a cat"
     ]
 
 
@@ -213,13 +213,13 @@ def test_who_was_turned_away_is_told_where_its_twin_ended_up(tmp_path: Path) -> 
     subset = subset_of(tmp_path, scenes(EACH + 1, EACH) | planted)
     assert chosen(subset, "cat")["test"] == ["cat.7.jpg", "cat.4.jpg"]
     assert [str(one) for one in subset.rejected] == [
-        "cat.6.jpg: nearly the same picture as cat.4.jpg, which is in test"
+        "cat.6.jpg: nearly the same image as cat.4.jpg, which is in test"
     ]
 
 
 def test_copies_that_cannot_join_are_too_few(tmp_path: Path) -> None:
     planted = {"dog.6.jpg": jpeg(COPIES["smaller"](scene(3)))}
-    with pytest.raises(DatasetError, match=r"dog\.6\.jpg: nearly the same picture as cat\.3\.jpg"):
+    with pytest.raises(DatasetError, match=r"dog\.6\.jpg: nearly the same image as cat\.3\.jpg"):
         subset_of(tmp_path, scenes(EACH, EACH) | planted)
 
 
@@ -265,7 +265,7 @@ def test_whatever_is_planted_nothing_is_in_two_splits(
                 assert any({one.name, one.twin} == pair for one in subset.twins)
     home = {entry.source: split for split, entry in every}
     for one in subset.rejected:
-        told = re.match(r"nearly the same picture as (\S+), which is in (\w+)", one.reason)
+        told = re.match(r"nearly the same image as (\S+), which is in (\w+)", one.reason)
         assert told is None or home[told[1]] == told[2]
     assert {split: len(entries) for split, entries in subset.splits.items()} == {
         split: 2 * count for split, count in COUNTS.items()

@@ -333,7 +333,7 @@ def test_full_disk_is_seen_before_decoding(tmp_path: Path, monkeypatch: pytest.M
 def test_tables(tmp_path: Path) -> None:
     source = zip_of(tmp_path / "train.zip", kaggle(9, 8) | {"train/cat.0.jpg": b""})
     listing = find_images(source)
-    assert str(listing) == "train.zip: pictures 9 of cats, 8 of dogs; other files 0"
+    assert str(listing) == "train.zip: 9 images of cats, 8 images of dogs, 0 other files"
     pets = tiny(source)
     assert str(pets).splitlines() == [
         "cats and dogs from train.zip, 8 × 8 pixels",

@@ -86,10 +86,10 @@ def bomb(size: int) -> bytes:
 
 BAD_IMAGES = {
     "empty": (b"", "the file is empty"),
-    "text": (b"hello, I am a text file", "no picture in a known format; .*hello"),
+    "text": (b"hello, I am a text file", "not an image in a known format; .*hello"),
     "truncated JPEG": (encode(Image.fromarray(noise(90, 120)))[:2000], "cannot be decoded"),
     "truncated PNG": (encode(Image.fromarray(noise(90, 120)), "PNG")[:2000], "cannot be decoded"),
-    "only a header": (photo(1)[:20], "no picture in a known format|cannot be decoded"),
+    "only a header": (photo(1)[:20], "not an image in a known format|cannot be decoded"),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "known format"),
     "bomb": (bomb(20_000), "more than 89,478,485 pixels"),
     "small bomb": (bomb(10_000), "10,000 × 10,000 pixels are more than"),

@@ -39,7 +39,7 @@ def test_wilson_refuses_impossible_counts(correct: int, total: int) -> None:
 
 
 def test_thousand_test_pictures_give_about_three_points() -> None:
-    # Erratum 10: at 71 % an interval over 1,000 pictures is 2.8 points to either side.
+    # Erratum 10: at 71 % an interval over 1,000 images is 2.8 points to either side.
     interval = measure.wilson_interval(710, 1000)
     assert 0.025 < interval.high - interval.value < 0.03
 
@@ -144,7 +144,34 @@ def test_overfitting_epoch_is_not_fooled_by_one_lucky_epoch() -> None:
 
 
 def test_overfitting_epoch_needs_a_real_rise() -> None:
-    assert measure.overfitting_epoch([0.7, 0.6, 0.5, 0.51, 0.5, 0.51]) is None
+    assert measure.overfitting_epoch([0.9, 0.8, 0.7, 0.6, 0.5, 0.51, 0.5, 0.51, 0.5]) is None
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        [0.69, 0.55, 0.60, 0.62, 0.50],  # ends with its lowest value
+        [0.69, 0.50, 0.60, 0.70, 0.80, 0.90, 1.00],  # rises, and is one epoch too short
+        [0.69, 0.65, 0.60, 0.58, 0.57, 0.56, 0.50, 0.70, 0.90],  # lowest two epochs ago
+    ],
+)
+def test_overfitting_epoch_is_silent_where_little_was_seen(loss: list[float]) -> None:
+    assert measure.overfitting_epoch(loss) is None
+
+
+@given(st.lists(st.floats(0.01, 10), min_size=1, max_size=40))
+def test_no_later_epoch_is_better_than_the_overfitting_epoch(loss: list[float]) -> None:
+    epoch = measure.overfitting_epoch(loss)
+    if epoch is not None:
+        assert len(loss) >= 8
+        assert epoch <= len(loss) - 3
+        assert min(loss[:epoch]) == min(loss)
+
+
+def test_overfitting_epoch_is_not_before_the_lowest_loss() -> None:
+    """A recorded training: the mean over three epochs is lowest at 9, the loss at 13."""
+    loss = [0.69] * 6 + [0.67, 0.66, 0.63, 0.60, 0.93, 0.69, 0.58, 0.80, 0.66, 0.67, 0.65, 0.76]
+    assert measure.overfitting_epoch(loss) == 13
 
 
 def test_overfitting_epoch_explains_bad_input() -> None:
@@ -157,7 +184,7 @@ def test_a_diverged_training_is_named() -> None:
         measure.overfitting_epoch([0.7, float("nan"), 0.6])
 
 
-@pytest.mark.parametrize(("end", "epoch"), [(1.049, None), (1.051, 3)])
+@pytest.mark.parametrize(("end", "epoch"), [(1.049, None), (1.051, 4)])
 def test_overfitting_is_a_rise_by_a_twentieth(end: float, epoch: int | None) -> None:
-    # Over three epochs the mean is lowest at the third, and at the end it is `end`.
-    assert measure.overfitting_epoch([2, 1, 1, 1, end, end]) == epoch
+    # Over three epochs the mean is lowest around the fourth, and at the end it is `end`.
+    assert measure.overfitting_epoch([3, 2, 1, 1, 1, end, end, end]) == epoch

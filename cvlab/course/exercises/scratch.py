@@ -1,7 +1,8 @@
 """The exercises of notebooks 05 to 08: right answers, and the mistakes that readers make."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -11,11 +12,52 @@ from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(4)
 
-# 04: subsets, leaks, standardizing --------------------------------------------------------
+# 05: faulty datasets, leakage, standardizing ----------------------------------------------
+
+
+def _fault(
+    images: Array,
+    labels: Array,
+    test_images: Array,
+    test_labels: Array,
+    *,
+    leak: str = "anywhere",
+    balanced: str = "both",
+    scale: bool = True,
+) -> str:
+    """The fault of a dataset, by digests and counts; the options are the readers' mistakes."""
+    seen, new = (
+        [float(image.mean()) if leak == "mean" else image.astype(float).tobytes() for image in some]
+        for some in (images, test_images)
+    )
+    pairs = zip(seen, new, strict=False) if leak == "same place" else product(seen, new)
+    if any(one == other for one, other in pairs):
+        return "leak"
+    counts = [np.bincount(each, minlength=2) for each in (labels, test_labels)]
+    if any(cats != dogs for cats, dogs in counts[: 2 if balanced == "both" else 1]):
+        return "imbalance"
+    ranges = {float(each.max()) > 1 for each in (images, test_images)}
+    return "scale" if scale and len(ranges) > 1 else "none"
+
+
+def _datasets() -> Iterator[tuple[Array, Array, Array, Array]]:
+    """One dataset for each fault, one for each fault in the other set, and one without a fault."""
+    images = _rng.integers(0, 256, (14, 2, 2, 3))
+    images[:, 0, 0, 0] = 200
+    labels = np.array([0, 1] * 7)
+    train, test = (images[:8], labels[:8]), (images[8:], labels[8:])
+    mirrored = images[8:].copy()
+    mirrored[1] = images[4, ::-1]  # another image with the same values
+    yield *train, np.concatenate([images[8:13], images[2:3]]), labels[8:]
+    yield *train, images[8:], np.array([1, 1, 1, 0, 1, 1])
+    yield images[:8], np.array([1, 1, 0, 1, 1, 0, 1, 1]), *test
+    yield *train, images[8:] / 255, labels[8:]
+    yield images[:8] / 255, labels[:8], *test
+    yield *train, mirrored, labels[8:]
 
 
 def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]:
-    """Both splits by the numbers of `source`: the training split, each its own, or both."""
+    """Both sets by the statistics of `source`: the training set, each its own, or both."""
     both = np.concatenate([train, test])
     by = {"train": (train, train), "own": (train, test), "both": (both, both)}[source]
     return tuple(
@@ -24,7 +66,7 @@ def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]
     )
 
 
-# 05: parameters, loss, shuffled labels ----------------------------------------------------
+# 06: parameters, early stopping, shuffling ------------------------------------------------
 
 
 def _parameters(image_size: int, units: int, mistake: str = "") -> int:
@@ -37,13 +79,45 @@ def _parameters(image_size: int, units: int, mistake: str = "") -> int:
     return total + (size * size * channels + bias) * units + units + bias
 
 
-def _cross_entropy(probabilities: Array, labels: Array) -> float:
-    """By the likelihood: minus the logarithm of what was given to the true class, on average."""
-    given_to_truth = [p if label else 1 - p for p, label in zip(probabilities, labels, strict=True)]
-    return -float(np.sum(np.log(given_to_truth))) / len(labels)
+def _stopping(
+    val_loss: Sequence[float], patience: int, *, late: int = 0, resets: bool = True, first: int = 1
+) -> tuple[int, int]:
+    """When early stopping stops, and which epoch it keeps; the options are the readers' mistakes.
+
+    An epoch stops the training if the lowest loss up to it lies `patience` epochs back.
+    """
+    epochs = range(1, len(val_loss) + 1)
+    kept_at = [int(np.argmin(val_loss[:epoch])) + 1 for epoch in epochs]
+    worse = [epoch - kept for epoch, kept in zip(epochs, kept_at, strict=True)]
+    if not resets:
+        worse = np.cumsum(np.array(worse) > 0).tolist()
+    enough = (epoch for epoch, waited in zip(epochs, worse, strict=True) if waited >= patience)
+    stopped = min(next(enough, len(val_loss)) + late, len(val_loss))
+    return stopped - 1 + first, kept_at[stopped - 1] - 1 + first
 
 
-_GUESSES: Final = (np.array([0.9, 0.2, 0.6, 0.5, 0.99]), np.array([1, 0, 0, 1, 1]))
+def _shuffled(
+    images: Array, labels: Array, seed: int, *, together: bool = True, replaced: bool = False
+) -> tuple[Array, Array]:
+    """Both arrays in a random order; the options are the readers' mistakes."""
+    rng = np.random.default_rng(seed)
+    order, other = (rng.choice(len(labels), len(labels), replace=replaced) for _ in range(2))
+    return images[order], labels[order if together else other]
+
+
+def _pairing(
+    answer: tuple[Array, Array], images: Array, labels: Array, seed: int
+) -> dict[str, bool]:
+    """What matters of a shuffled set of different images, whatever its order."""
+    of_image = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    shuffled, theirs = np.asarray(answer[0]), np.asarray(answer[1])
+    found = [image.tobytes() for image in shuffled]
+    return {
+        "pairs": [of_image.get(image) for image in found] == theirs.tolist(),
+        "complete": set(found) == set(of_image),
+        "moved": not np.array_equal(shuffled, images),
+        "mixed": int(np.count_nonzero(np.diff(theirs.astype(int)))) > 1,
+    }
 
 
 # 07: a map upside down, a broken training, averaging at test time ---------------------------
@@ -156,31 +230,32 @@ _IMAGE: Final = _rng.random((8, 12, 3))
 
 EXERCISES: Final = {
     "05.1": Exercise(
-        # The overlap of two random subsets follows the hypergeometric distribution.
-        truth=lambda chosen, available: float(stats.hypergeom(available, chosen, chosen).mean()),
-        cases=((1000, 12_500), (1000, 2000), (10, 12)),
-        why="Each picture of the one subset is in the other with the chance chosen / available.",
+        truth=_fault,
+        cases=tuple(_datasets()),
+        why="Each of the four faults leaves the code running: only a look at the arrays finds it.",
         mistakes={
-            "That is the chance for one picture. How many pictures have "
-            "this chance?": lambda chosen, available: chosen / available,
-            "Both subsets are drawn at random, and yours share all "
-            "or nothing.": lambda chosen, available: float(chosen),
-            "A picture is in both subsets with the *product* of two chances: you squared the "
-            "chance and forgot how many pictures there are to "
-            "draw from.": lambda chosen, available: (chosen / available) ** 2,
+            "An image may leak to any place in the test set: compare each test image with each "
+            "training image.": partial(_fault, leak="same place"),
+            "Two different images can have the same mean. Compare them pixel by pixel.": partial(
+                _fault, leak="mean"
+            ),
+            "You looked at the classes of the training set alone. In an unbalanced test set a "
+            "constant answer gets a high accuracy.": partial(_fault, balanced="train"),
+            "One of the faults is in the values, not in the labels: compare the ranges of the two "
+            "sets.": partial(_fault, scale=False),
         },
     ),
     "05.2": Exercise(
         # Trained on at least once: the tail of the binomial distribution.
         truth=lambda share, epochs: float(stats.binom.sf(0, epochs, share)),
         cases=((0.8, 1), (0.8, 2), (0.8, 3), (0.5, 4), (0.8, 0)),
-        why="A picture stays unseen only if every single epoch leaves it out.",
+        why="An image stays unseen only if every single epoch leaves it out.",
         mistakes={
-            "The shares do not simply add up: a picture may be trained on in "
+            "The shares do not simply add up: an image may be trained on in "
             "several epochs.": lambda share, epochs: share * epochs,
-            "That is the share of pictures trained on in *every* epoch. Once is enough for "
-            "a leak.": lambda share, epochs: share**epochs,
-            "That is the share of pictures that did not leak.": lambda share, epochs: (
+            "That is the share of images trained on in *every* epoch. Once is enough for "
+            "leakage.": lambda share, epochs: share**epochs,
+            "That is the share of images that did not leak.": lambda share, epochs: (
                 (1 - share) ** epochs
             ),
         },
@@ -188,15 +263,14 @@ EXERCISES: Final = {
     "05.3": Exercise(
         truth=partial(_standardized, source="train"),
         cases=((_rng.normal(3, 2, size=(20, 4)), _rng.normal(4, 1, size=(10, 4))),),
-        why="New pictures come one by one and bring no mean with them: only the training split's "
-        "numbers are known beforehand.",
+        why="A new image comes alone and has no mean over images: the statistics must come from "
+        "the training set.",
         mistakes={
-            "The test split is standardized by its own mean and deviation. A difference between "
-            "the splits disappears that way, and a single new picture could not be treated "
-            "at all.": partial(_standardized, source="own"),
-            "The test pictures take part in the mean and the deviation: that is a leak.": partial(
-                _standardized, source="both"
-            ),
+            "The test set is standardized by its own mean and standard deviation. That hides a "
+            "difference between the sets, and it is impossible for a single new "
+            "image.": partial(_standardized, source="own"),
+            "The test images take part in the mean and the standard deviation: that is "
+            "leakage.": partial(_standardized, source="both"),
             "There is one mean for all columns. Each column has its own.": lambda train, test: (
                 ((train - train.mean()) / train.std(), (test - train.mean()) / train.std())
             ),
@@ -205,49 +279,65 @@ EXERCISES: Final = {
     "06.1": Exercise(
         truth=_parameters,
         cases=((150, 512), (200, 512), (150, 64), (64, 512), (151, 512)),
-        why="Only the first dense layer depends on the picture's size, and it has nearly all the "
-        "parameters.",
+        why="Only the first dense layer depends on the size of the image, and it has nearly all "
+        "the parameters.",
         mistakes={
             "The biases are missing: one for each filter and each unit.": partial(
                 _parameters, mistake="no bias"
             ),
-            "Your maps do not shrink at the convolutions: without padding a 3 × 3 window loses a "
-            "pixel on each side.": partial(_parameters, mistake="padded"),
-            "Pooling rounds an odd size down: half a square is left out.": partial(
+            "Your feature maps do not shrink at the convolutions: without padding, a 3 × 3 kernel "
+            "loses a pixel on each side.": partial(_parameters, mistake="padded"),
+            "Pooling rounds an odd size down: an incomplete window is left out.": partial(
                 _parameters, mistake="rounded up"
             ),
         },
     ),
     "06.2": Exercise(
-        truth=_cross_entropy,
-        cases=(_GUESSES, (np.array([0.5, 0.5]), np.array([0, 1]))),
-        why="A coin's loss comes out as ln 2, and being sure and wrong is what costs most.",
+        truth=_stopping,
+        cases=(
+            ([0.69, 0.6, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8], 3),
+            ([0.69, 0.6, 0.65, 0.5, 0.55, 0.6, 0.45, 0.5, 0.6, 0.7], 3),
+            ([0.69, 0.6, 0.65, 0.5, 0.55, 0.6, 0.45, 0.5, 0.6, 0.7], 2),
+            ([0.69, 0.6, 0.5, 0.4], 2),
+        ),
+        why="Patience is a hyperparameter: too little stops at the first noisy epoch, too much "
+        "costs epochs. The kept epoch is the same as long as nothing better would have come.",
         mistakes={
-            "Cats are missing: where the label is 0, what counts is the probability given to "
-            "a cat.": lambda p, y: -float(np.mean(y * np.log(p))),
-            "It is the sum over the pictures. The loss is an average, or it would grow with "
-            "the batch.": lambda p, y: len(y) * _cross_entropy(p, y),
-            "A loss is lower the better; yours has the wrong sign.": lambda p, y: (
-                -_cross_entropy(p, y)
-            ),
-            "The logarithm is the natural one.": lambda p, y: _cross_entropy(p, y) / np.log(2),
-            "That is the mean error of the probabilities. It hardly punishes a network that is "
-            "sure and wrong.": lambda p, y: float(np.mean(np.abs(p - y))),
+            "Python counts from 0, epochs from 1.": partial(_stopping, first=0),
+            "You stop one epoch too late: at `patience` epochs without improvement, not after "
+            "them.": partial(_stopping, late=1),
+            "The count of epochs without improvement starts again at each new lowest "
+            "loss.": partial(_stopping, resets=False),
+            "The weights that are kept are those of the lowest loss, not those of the last "
+            "epoch.": lambda loss, patience: (_stopping(loss, patience)[0],) * 2,
+            "You stop at the first epoch that is worse. What is the patience "
+            "for?": lambda loss, patience: _stopping(loss, 1),
         },
     ),
     "06.3": Exercise(
-        truth=lambda: ("rises", "stays"),
-        cases=((),),
-        why="The network has enough parameters to learn any labels by heart, and there is nothing "
-        "in shuffled labels that could hold for other pictures.",
+        truth=_shuffled,
+        cases=tuple(
+            (_rng.integers(0, 256, (24, 2, 2, 3), np.uint8), np.array([0, 1] * 12), seed)
+            for seed in (1, 2)
+        ),
+        why="One order for both arrays. The loss before training, the memorized twenty images and "
+        "the training accuracy all look right with wrong labels: only validation tells.",
         mistakes={
-            "A network that knows twenty pictures by heart needs no meaning in their labels. Think "
-            "of the number of parameters again.": lambda: ("stays", "stays"),
-            "What could the network learn from shuffled labels that helps with pictures it has "
-            "not seen?": lambda: ("rises", "rises"),
-            "The two are the wrong way round: which pictures does the network "
-            "learn from?": lambda: ("stays", "rises"),
+            "The images and the labels still get two different orders, so most images have the "
+            "label of another one. Follow one image through your code.": partial(
+                _shuffled, together=False
+            ),
+            "Some images are there twice, and others are missing: an order has each index "
+            "once.": partial(_shuffled, replaced=True),
+            "This is the order of before. Without any shuffling the pairs are right, but the task "
+            "is to shuffle them.": lambda images, labels, seed: (images, labels),
+            "You sorted the images by their label. Then most batches have one class "
+            "only.": lambda images, labels, seed: (
+                images[np.argsort(labels, kind="stable")],
+                np.sort(labels),
+            ),
         },
+        look=_pairing,
     ),
     "07.1": Exercise(
         truth=lambda height: np.linalg.inv([[1, 0, 0], [0, -1, height - 1], [0, 0, 1]])[:2],
