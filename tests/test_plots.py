@@ -7,7 +7,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 from PIL import Image
 
@@ -318,7 +318,8 @@ def test_bubbles_have_the_area_of_the_parameters_and_their_numbers_in_words() ->
     fig = plots.accuracy_against_cost(
         networks, labels={"large": "below"}, title="Two", alt="bubbles"
     )
-    areas = [dots.get_sizes()[0] for dots in fig.axes[0].collections]
+    bubbles = [dots for dots in fig.axes[0].collections if isinstance(dots, PathCollection)]
+    areas = [dots.get_sizes()[0] for dots in bubbles]
     assert areas[1] / areas[0] == pytest.approx(35)
     assert "large: 15.0 billion multiply-adds, 140 million parameters, 71.0%" in fig.alt
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from cvlab import plots
 from cvlab.evaluation import measure
@@ -12,10 +13,10 @@ def test_every_seed_is_a_circle_and_the_mean_a_bar() -> None:
         {"a": [0.8, 0.9], "b": [0.5]}, title="A message", notes={"a": "4"}, marks={"chance": 0.5}
     )
     ax = fig.axes[0]
-    drawn = {marker: [] for marker in ("o", "|")}
+    drawn: dict[str, list[list[float]]] = {"o": [], "|": []}
     for line in ax.lines:
-        if line.get_marker() in drawn:
-            drawn[line.get_marker()].append(np.ravel(line.get_xdata()).tolist())
+        if (marker := str(line.get_marker())) in drawn:
+            drawn[marker].append(np.ravel(line.get_xdata()).tolist())
     assert drawn["o"] == [[0.8, 0.9], [0.5]]
     assert np.allclose(np.ravel(drawn["|"]), [0.85, 0.5])
     assert [text.get_text() for text in ax.texts] == ["4", "chance"]
@@ -35,8 +36,9 @@ def test_the_paired_figure_shows_the_four_counts_and_p() -> None:
     assert sorted(int(text.get_text()) for text in fig.axes[0].texts) == [4, 4, 12, 20]
     p_value = measure.mcnemar(first, second).p_value
     assert f"12 against 4: p = {p_value:.2g}" in fig.alt
-    heights = [bar.get_height() for bar in fig.axes[1].patches]
-    hatched = [bar.get_height() for bar in fig.axes[1].patches if bar.get_hatch()]
+    bars = [patch for patch in fig.axes[1].patches if isinstance(patch, Rectangle)]
+    heights = [bar.get_height() for bar in bars]
+    hatched = [bar.get_height() for bar in bars if bar.get_hatch()]
     assert sum(heights) == pytest.approx(1)
     assert sum(hatched) == pytest.approx(p_value)
 

@@ -12,7 +12,7 @@ from cvlab.course.exercises.judging import Array, Exercise
 # 10: features and labels in one order, preprocessing, a probe by hand ---------------------
 
 
-class _Shuffled:
+class _ShuffledImages:
     """Batches of features' images and their labels, in another order in each pass."""
 
     def __init__(self, count: int, size: int) -> None:
@@ -30,18 +30,20 @@ class _Shuffled:
         return f"dataset of {self.count} images"
 
 
-def _collected(dataset: _Shuffled, predict: Callable[[Array], Array]) -> tuple[Array, Array]:
+def _collected(dataset: _ShuffledImages, predict: Callable[[Array], Array]) -> tuple[Array, Array]:
     """All batches first, then one look at each."""
     images, labels = (np.concatenate(parts) for parts in zip(*dataset, strict=True))
     return predict(images), labels
 
 
-def _in_two_passes(dataset: _Shuffled, predict: Callable[[Array], Array]) -> tuple[Array, Array]:
+def _in_two_passes(
+    dataset: _ShuffledImages, predict: Callable[[Array], Array]
+) -> tuple[Array, Array]:
     features = np.concatenate([predict(images) for images, _ in dataset])
     return features, np.concatenate([labels for _, labels in dataset])
 
 
-def _last_batch(dataset: _Shuffled, predict: Callable[[Array], Array]) -> tuple[Array, Array]:
+def _last_batch(dataset: _ShuffledImages, predict: Callable[[Array], Array]) -> tuple[Array, Array]:
     images, labels = list(dataset)[-1]
     return predict(images), labels
 
@@ -110,7 +112,7 @@ def _left_half(images: Array) -> Array:
 # 12: accuracy over batches, confidence ---------------------------------------------------
 
 
-class _Shuffled:
+class _ShuffledInputs:
     """Batches of 2-dimensional inputs with labels, in a new order for each loop."""
 
     def __init__(self, count: int, size: int, seed: int) -> None:
@@ -134,7 +136,7 @@ def _sum_is_positive(inputs: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-inputs.sum(axis=1, keepdims=True))))
 
 
-def _accuracy_of_batches(predict: Any, batches: _Shuffled, *, mistake: str = "") -> float:
+def _accuracy_of_batches(predict: Any, batches: _ShuffledInputs, *, mistake: str = "") -> float:
     """Image by image; `mistake` names one that readers make."""
     pairs = [(predict(inputs)[:, 0] > 0.5, labels == 1) for inputs, labels in batches]
     if mistake == "mean of batches":
@@ -148,7 +150,7 @@ def _accuracy_of_batches(predict: Any, batches: _Shuffled, *, mistake: str = "")
     return float(np.mean(said == truth))
 
 
-def _broadcast_in_batches(predict: Any, batches: _Shuffled) -> float:
+def _broadcast_in_batches(predict: Any, batches: _ShuffledInputs) -> float:
     """Compare (n, 1) with (n,) in each batch, and count."""
     hits = total = 0
     for inputs, labels in batches:
@@ -166,7 +168,7 @@ def _with_temperature(probabilities: Array, temperature: float) -> Array:
 EXERCISES: Final = {
     "10.1": Exercise(
         truth=_collected,
-        cases=((_Shuffled(12, 4), _left_half), (_Shuffled(7, 3), _left_half)),
+        cases=((_ShuffledImages(12, 4), _left_half), (_ShuffledImages(7, 3), _left_half)),
         why="The dataset is shuffled again in each pass, so features and labels must come from the "
         "same pass. shuffle=False is the other way.",
         mistakes={
@@ -303,7 +305,10 @@ EXERCISES: Final = {
     ),
     "12.1": Exercise(
         truth=_accuracy_of_batches,
-        cases=((_sum_is_positive, _Shuffled(90, 20, 1)), (_sum_is_positive, _Shuffled(31, 10, 2))),
+        cases=(
+            (_sum_is_positive, _ShuffledInputs(90, 20, 1)),
+            (_sum_is_positive, _ShuffledInputs(31, 10, 2)),
+        ),
         why="Prediction and label come from the same batch of the same loop, both of shape (n,), "
         "and every image counts once.",
         mistakes={
