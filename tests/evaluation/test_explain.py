@@ -519,7 +519,7 @@ def test_bad_requests_are_explained(images: np.ndarray) -> None:
         (lambda: grad_cam(model, images, target=[0, 1, 1], batch_size=3), "for 4 images"),
         (lambda: grad_cam(model, images, target=2), "classes are 0 to 1"),
         (lambda: grad_cam(model, images, target=-1), "classes are 0 to 1"),
-        (lambda: grad_cam(keras.Sequential(model.layers[:4]), images), "needs a classifier"),
+        (lambda: grad_cam(keras.Sequential(model.layers[:4]), images), "pass a classifier"),
     ):
         with pytest.raises(ValueError, match=message):
             request()
