@@ -161,7 +161,8 @@ def test_a_recorded_run_is_whole_and_of_these_notebooks(profile: str) -> None:
     assert all(seconds > 0 for seconds in run.seconds.values())
     numbers = {name[:2] for name in run.seconds}
     of_these = {name for name, claim in statements.CLAIMS.items() if claim.notebook in numbers}
-    assert set(run.findings) == of_these
+    # A notebook that was stopped after its test has claims there, and no time.
+    assert of_these == set(run.findings) or (profile == "lecture" and of_these < set(run.findings))
     if profile == "quick":
         found = {name: finding.verdict for name, finding in run.findings.items()}
         assert found == {name: claims.expected(claim) for name, claim in statements.CLAIMS.items()}
