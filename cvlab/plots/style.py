@@ -60,7 +60,7 @@ class Figure(matplotlib.figure.Figure):
     def jpeg(self) -> bytes:
         """Return the figure as JPEG bytes: the same figure gives the same bytes."""
         # So that a notebook of large photos stays below 400 KB; no loss is visible at this size.
-        options = {"quality": 60, "subsampling": 2, "optimize": True, "progressive": True}
+        options = {"quality": 55, "subsampling": 2, "optimize": True, "progressive": True}
         return self._encoded("jpeg", pil_kwargs=options)
 
     def svg(self) -> str:

@@ -129,9 +129,7 @@ def test_the_readme_states_what_was_recorded() -> None:
         assert f" {100 * trials.accuracy(name, RECORDED).value:.1f} %" in readme
 
 
-def test_the_recorded_run_was_tested_on_the_same_photos() -> None:
-    """Notebook 14 sets trials above rungs of that run, which is fair image by image only then."""
-    images = recorded.load("laptop").images
-    if not images:
-        pytest.skip("the recorded run names no images")
-    assert images == trials.photos()
+@pytest.mark.parametrize("run", ["laptop", "lecture"])
+def test_the_recorded_runs_were_tested_on_the_same_photos(run: str) -> None:
+    """Notebook 14 sets trials above rungs of such a run, which is fair image by image only then."""
+    assert recorded.load(run).images == trials.photos()
