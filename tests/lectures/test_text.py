@@ -11,7 +11,7 @@ from tests.lectures.test_notebooks import NOTEBOOKS, code_cells, read
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 LONGEST_CELL = 25
-# Words of an earlier edition, in which no student could look anything up; see CONTRIBUTING.md.
+# Words of an earlier edition that no search engine leads anywhere from; see CONTRIBUTING.md.
 NOT_THE_FIELDS = re.compile(
     r"\b(pictures?|by heart|step sizes?|(?:small|large) steps|by lot|odd values|graphics cards?"
     r"|thaw\w*|surer|come to grief|in earnest|nobody has told|same law|warm places|cold places"
