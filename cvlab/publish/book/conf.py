@@ -23,6 +23,7 @@ html_theme = "sphinx_book_theme"
 html_title = "From a convnet that overfits to a fine-tuned network"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
+html_js_files = ["book.js"]
 html_show_sourcelink = False
 html_math_renderer = "mathml"
 templates_path: list[str] = []
