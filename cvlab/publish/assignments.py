@@ -28,16 +28,20 @@ def assignment(notebook: NotebookNode) -> NotebookNode:
     """Return the exercises of a notebook as an assignment with solutions.
 
     Args:
-        notebook: A notebook with a section "## Exercises" before "## Onward".
+        notebook: A notebook with a section "## Exercises".
     """
     start = next(n for n, cell in enumerate(notebook.cells) if "## Exercises" in cell.source)
     cells = [
         new_markdown_cell(f"# {title_of(notebook)}: exercises"),
         new_code_cell("\n".join(_imports(notebook))),
-        *(_graded(cell) for cell in notebook.cells[start:]),
+        _graded(notebook.cells[start]),
     ]
-    last = cells[-1]
-    last.source = last.source.partition("## Onward")[0].rstrip()
+    for cell in notebook.cells[start + 1 :]:
+        within, heading, _ = f"\n{cell.source}".partition("\n## ")
+        if cell.cell_type == "markdown" and heading:  # the section ends within this cell
+            cells.append(new_markdown_cell(within.strip()))
+            break
+        cells.append(_graded(cell))
     made: NotebookNode = new_notebook(cells=cells, metadata=nbformat.from_dict(CLEAN_METADATA))
     return made
 

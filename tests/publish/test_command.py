@@ -80,7 +80,7 @@ def test_photos_without_a_profile_mean_laptop(project: Path) -> None:
     assert passed(named) == ["01_a"], "other photos"
 
 
-def test_13_runs_after_the_others_and_again_when_they_found_something_else(project: Path) -> None:
+def test_14_runs_after_the_others_and_again_when_they_found_something_else(project: Path) -> None:
     finding = (
         "import json, os, pathlib\nfolder = pathlib.Path(os.environ['CVLAB_RECORDS'])\n"
         "folder.mkdir(exist_ok=True)\n"
@@ -90,19 +90,19 @@ def test_13_runs_after_the_others_and_again_when_they_found_something_else(proje
     (project / "lectures/04_b.ipynb").unlink()
     write(project / "lectures/01_a.ipynb", finding.format(1))
     look = "import os\nprint(sorted(os.listdir(os.environ['CVLAB_RECORDS'])))"
-    write(project / "lectures/13_b.ipynb", look)
-    assert passed(cvlab(project, "lectures", "-j4")) == ["01_a", "13_b"]
-    assert "01_a.json" in printed(project / "build/quick/13_b.ipynb")
+    write(project / "lectures/14_b.ipynb", look)
+    assert passed(cvlab(project, "lectures", "-j4")) == ["01_a", "14_b"]
+    assert "01_a.json" in printed(project / "build/quick/14_b.ipynb")
     assert passed(cvlab(project, "lectures")) == []
 
     write(project / "lectures/01_a.ipynb", finding.format(2))
-    assert passed(cvlab(project, "lectures")) == ["01_a", "13_b"]
+    assert passed(cvlab(project, "lectures")) == ["01_a", "14_b"]
 
     # A failure does not keep 13 from saying what there is.
     write(project / "lectures/01_a.ipynb", "1 / 0")
     failed = cvlab(project, "lectures")
     assert failed.returncode == 1
-    assert passed(failed) == ["13_b"]
+    assert passed(failed) == ["14_b"]
 
 
 def test_a_failing_notebook_stops_no_other_and_runs_again(project: Path) -> None:

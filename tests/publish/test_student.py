@@ -23,7 +23,8 @@ CHECK = re.compile(r'exercises\.check\("(\d\d\.\d)", (\w+)\)')
 def answered(path: Path) -> Iterator[tuple[str, str, str, str]]:
     """Number, function, imports of the notebook and solution of each exercise with a check."""
     cells = nbformat.read(path, as_version=4).cells
-    for solution, check in pairwise(cells):
+    codes = [cell for cell in cells if cell.cell_type == "code"]  # a sentence may stand between
+    for solution, check in pairwise(codes):
         if tags.SOLUTION in solution.metadata.get("tags", []):
             found = CHECK.fullmatch(check.source.strip())
             assert found, f"{path.stem}: a check must follow {solution.source[:60]!r}"

@@ -255,6 +255,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (plots.accuracies, lambda: plots.accuracies({}), ("empty", "interval")),
     (plots.accuracies, lambda: plots.accuracies({"a": 0.5}), ("'a'", "0.5", "measure")),  # type: ignore[dict-item]
     (plots.figure, lambda: plots.figure(0, 1, alt="x"), ("rows", "0")),
+    (plots.paired, lambda: plots.paired([True], [True, False], ("a", "b")), ("1", "2")),
     (plots.neuron, lambda: plots.neuron({"a": 1}, {"b": 1}, 0), ("'a'", "'b'", "weight")),
     (plots.matrices, lambda: plots.matrices([], alt="x"), ("no arrays", "(H, W)")),
     (plots.matrices, lambda: plots.matrices([np.eye(2)], ["a", "b"], alt="x"), ("2 titles", "1")),
