@@ -10,6 +10,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,12 @@ def origin(folder: Path = PROJECT) -> str:
         return ""
     found = re.search(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", done.stdout.strip())
     return found[1] if found else ""
+
+
+@cache
+def address() -> str:
+    """The course's "owner/name": as it is set, else that of the checkout, asked for once."""
+    return repository() or origin()
 
 
 def span(seconds: float) -> str:

@@ -87,9 +87,9 @@ def page_of(notebook: NotebookNode) -> NotebookNode:
 def _elsewhere(link: re.Match[str]) -> str:
     """A link to a file of the project that is no page of the book."""
     text, file = link.groups()
-    course = contents.repository() or contents.origin()
-    address = f"https://github.com/{course}/blob/main/{file}"
-    return f"[{text}]({address})" if course else f"{text} (`{file}`)"
+    course = contents.address()
+    page = f"https://github.com/{course}/blob/main/{file}"
+    return f"[{text}]({page})" if course else f"{text} (`{file}`)"
 
 
 def claims_table() -> str:

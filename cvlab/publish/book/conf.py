@@ -28,7 +28,7 @@ html_show_sourcelink = False
 html_math_renderer = "mathml"
 templates_path: list[str] = []
 
-_course = contents.repository() or contents.origin()
+_course = contents.address()
 html_theme_options: dict[str, Any] = {
     "show_toc_level": 2,
     "home_page_in_toc": True,
