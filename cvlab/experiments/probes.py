@@ -40,8 +40,8 @@ from cvlab.transfer import features
 STRENGTHS: Final = tuple(float(10.0**power) for power in np.arange(-5, 0.1, 0.5))
 # Bases and sizes in pixels: as in the lecture, as they were pretrained, and larger.
 SIZES: Final[Mapping[str, tuple[int, ...]]] = {
-    "VGG16": (150, 224, 288),
-    "MobileNet(alpha=0.75)": (150, 224, 256, 320),
+    "VGG16": (150, 224),
+    "MobileNet(alpha=0.75)": (150, 224, 256),
 }
 
 
