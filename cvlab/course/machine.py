@@ -199,7 +199,9 @@ def _problems(python: str, backend: str, packages: dict[str, str | None]) -> lis
 def _ways_to_a_backend(backend: str) -> str:
     installed = [name for name in BACKENDS if name != backend and _installed(name)]
     another = f", or set KERAS_BACKEND={installed[0]}, which is installed" if installed else ""
-    return f"Keras runs on it here: install it by `pip install -e '.[{backend}]'`{another}"
+    here = (Path(__file__).parents[2] / "pyproject.toml").exists()  # not installed from a wheel
+    course = f"-e '.[{backend}]'" if here else f"'cvlab-course[{backend}]'"
+    return f"Keras runs on it here: install it by `pip install {course}`{another}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:
