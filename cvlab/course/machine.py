@@ -15,7 +15,7 @@ from typing import Final
 # The lower bounds of pyproject.toml; a test compares them. Keras needs one of the backends.
 PYTHON: Final = (3, 11)
 PACKAGES: Final = {"keras": "3.12", "numpy": "2.0"}
-BACKENDS: Final = {"tensorflow": "2.20", "jax": "0.6", "torch": "2.6"}
+BACKENDS: Final = {"tensorflow": "2.19", "jax": "0.6", "torch": "2.6"}
 CORES: Final = 2
 MEMORY_GIB: Final = 4.0
 # NVIDIA's GPUs have native bfloat16 support from this compute capability on.
