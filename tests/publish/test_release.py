@@ -63,6 +63,36 @@ def test_a_release_without_news_is_refused(project: Path) -> None:
         release.set_version(project, "0.4.0", "2026-02-01")
 
 
+def test_a_release_that_fails_changes_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "-C", str(project), "init", "-q"], check=True)
+    subprocess.run(["git", "-C", str(project), "add", "."], check=True)
+    (project / "left.txt").touch()  # not tracked, so no part of it
+    built: list[set[str]] = []
+
+    def build(copy: Path, target: Path) -> tuple[Path, Path]:
+        built.append({path.name for path in copy.rglob("*") if path.is_file()})
+        assert '"0.3.0"' in (copy / SAID[0]).read_text()
+        return target / "a.whl", target / "a.tar.gz"
+
+    def fails(wheel: Path, names: object) -> None:
+        raise RuntimeError("notebook 00 failed")
+
+    monkeypatch.setattr(release, "build", build)
+    monkeypatch.setattr(release, "rehearse", fails)
+    before = [(project / name).read_text() for name in SAID]
+    with pytest.raises(RuntimeError, match="notebook 00 failed"):
+        release.make(project, "0.3.0", project / "dist", ["00"])
+    assert before == [(project / name).read_text() for name in SAID]
+    monkeypatch.setattr(release, "rehearse", lambda wheel, names: None)
+    said = release.make(project, "0.3.0", project / "dist")
+    assert "git tag -a v0.3.0" in said
+    assert str(project / "dist/a.whl") in said
+    assert '"0.3.0"' in (project / SAID[0]).read_text()
+    assert built == [{Path(name).name for name in SAID}] * 2
+
+
 def test_the_projects_own_files_agree() -> None:
     package, citation, changelog = ((PROJECT / name).read_text("utf-8") for name in SAID)
     version = re.findall(r'^__version__ = "(.+)"', package, flags=re.MULTILINE)
