@@ -202,7 +202,19 @@ def write(
         cell = nbformat.v4.new_code_cell(code)
         cell.id = COLAB_CELL
         notebook.cells.insert(1, cell)
+    code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if any(cell.execution_count for cell in code_cells):
+        number(code_cells)
     return notebook
+
+
+def number(cells: Sequence[NotebookNode]) -> None:
+    """Count code cells as a run from the first to the last does."""
+    for count, cell in enumerate(cells, 1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
 
 
 def linked(text: str) -> str:

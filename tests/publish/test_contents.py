@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from cvlab import profiles
 from cvlab.course import claims, recorded, statements
@@ -94,7 +94,14 @@ def test_a_repository_brings_links_and_a_first_cell_and_its_loss_removes_them() 
     lock = (LECTURES.parent / "requirements.lock").read_text(encoding="utf-8")
     (keras,) = re.findall(r"keras==[\d.]+", made.cells[1].source)
     assert f"\n{keras} " in lock
+    assert [cell.execution_count for cell in made.cells[1:3]] == [None, None], "never run"
+    made.cells[2].execution_count = 1
+    made.cells[2].outputs = [new_output("execute_result", execution_count=1)]
+    run = contents.write(copy.deepcopy(made), "05_base", TITLES, RUNS, "someone/course")
+    assert [cell.execution_count for cell in run.cells[1:3]] == [1, 2]
+    assert run.cells[2].outputs[0].execution_count == 2
     gone = contents.write(made, "05_base", TITLES, RUNS, "")
+    assert gone.cells[1].execution_count == 1
     assert "Colab" not in "".join(cell.source for cell in gone.cells)
     assert len(gone.cells) == 4
 
