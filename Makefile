@@ -1,5 +1,5 @@
 # Aliases of `python -m cvlab COMMAND` in an environment of their own, which `make setup` makes.
-.PHONY: help setup lectures test nbval lint report slides book compare record contents student refresh lab bench knocks seeds twice pretrain sheets ladder lock clean distclean
+.PHONY: help setup lectures test nbval lint report slides book compare record contents student refresh lab release bench knocks seeds twice pretrain sheets ladder lock clean distclean
 
 # Arguments are taken as they were given: Make would read a $ in a path as a name or a command.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -49,6 +49,8 @@ student: $(READY)
 	@$(CVLAB) student $(if $(value FORMAT),--format $(call quoted,FORMAT))
 lab: $(READY)
 	@$(CVLAB) lab $(if $(MASTERS),--masters)
+release: $(READY) ## wheel and sdist, tried in an empty environment (VERSION=0.2.0, NOTEBOOKS=...)
+	@$(CVLAB) release $(call quoted,VERSION) $(NOTEBOOKS)
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
 	@$(CVLAB) refresh $(jobs) $(NOTEBOOKS)
 # Two tests at a time, each on its part of the cores; without oneDNN, whose allocator keeps memory.

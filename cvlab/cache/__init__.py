@@ -5,7 +5,7 @@ half a file, and a full disk or a killed process leaves nothing that looks finis
 """
 
 from cvlab.cache.disk import cache_root, enough_space, readable_bytes
-from cvlab.cache.downloads import download
+from cvlab.cache.downloads import download, linked
 from cvlab.cache.errors import DatasetError, DownloadError, SpaceError
 from cvlab.cache.folders import files_in, locked, made, record_of
 from cvlab.cache.keys import digests_of_array, key_of, sha256_of
@@ -23,6 +23,7 @@ __all__ = [
     "files_in",
     "in_threads",
     "key_of",
+    "linked",
     "locked",
     "made",
     "progress_bar",

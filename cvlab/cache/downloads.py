@@ -5,11 +5,14 @@ after 800 of 825 MB starts again from nothing. Resuming is why this module exist
 """
 
 import http.client
+import re
 import ssl
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urljoin
 
 from cvlab.cache.disk import enough_space, readable_bytes
 from cvlab.cache.errors import DownloadError
@@ -86,6 +89,59 @@ def _fetch(url: str, part: Path, size: int) -> None:
                     f"{url} could not be read ({error}). Is there a network?{kept}"
                 ) from error
             time.sleep(_PAUSE * 2 ** (failures - 1))
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Does not follow: what the hub says of a file stands in the answer that leads on to it."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def linked(url: str) -> tuple[int, str]:
+    """Ask the Hugging Face hub for size and SHA-256 digest of one of its large files.
+
+    The hub answers with the address where the file is stored, and names size and digest in the
+    headers `X-Linked-Size` and `X-Linked-ETag` of that answer.
+
+    Args:
+        url: The file's address on the hub, with `/resolve/`.
+
+    Raises:
+        DownloadError: If there is no network or no such file, or the answer does not name them.
+    """
+    for failures in range(_RETRIES + 1):
+        try:
+            return _linked(url)
+        except HTTPError as error:
+            if error.code < 500 and error.code not in (408, 429):
+                raise DownloadError(f"{url} answers {error.code} {error.reason}.") from error
+            reason: object = f"the server answers {error.code} {error.reason}"
+        except _NETWORK as error:
+            reason = (error.reason if isinstance(error, URLError) else error) or error
+        if failures < _RETRIES:
+            time.sleep(_PAUSE * 2**failures)
+    raise DownloadError(f"{url} could not be read ({reason}). Is there a network?")
+
+
+def _linked(url: str) -> tuple[int, str]:
+    at = url
+    for _ in range(5):  # a project that was renamed leads on to its new address first
+        request = urllib.request.Request(at, headers={"User-Agent": "cvlab"}, method="HEAD")
+        try:
+            with urllib.request.build_opener(_Stay).open(request, timeout=_TIMEOUT) as response:
+                headers = response.headers
+        except HTTPError as error:
+            if error.code not in (301, 302, 303, 307, 308):
+                raise
+            headers = error.headers
+        size, digest = headers.get("X-Linked-Size", ""), headers.get("X-Linked-ETag", "").strip('"')
+        if size.isdecimal() and re.fullmatch("[0-9a-f]{64}", digest):
+            return int(size), digest
+        if not headers.get("Location"):
+            break
+        at = urljoin(at, headers["Location"])
+    raise DownloadError(f"{url} does not say which file it leads to (X-Linked-ETag is missing).")
 
 
 def download(url: str, target: Path, *, size: int, sha256: str) -> Path:

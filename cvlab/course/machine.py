@@ -15,7 +15,7 @@ from typing import Final
 # The lower bounds of pyproject.toml; a test compares them. Keras needs one of the backends.
 PYTHON: Final = (3, 11)
 PACKAGES: Final = {"keras": "3.12", "numpy": "2.0"}
-BACKENDS: Final = {"tensorflow": "2.20", "jax": "0.6", "torch": "2.6"}
+BACKENDS: Final = {"tensorflow": "2.19", "jax": "0.6", "torch": "2.6"}
 CORES: Final = 2
 MEMORY_GIB: Final = 4.0
 # NVIDIA's GPUs have native bfloat16 support from this compute capability on.
@@ -199,7 +199,9 @@ def _problems(python: str, backend: str, packages: dict[str, str | None]) -> lis
 def _ways_to_a_backend(backend: str) -> str:
     installed = [name for name in BACKENDS if name != backend and _installed(name)]
     another = f", or set KERAS_BACKEND={installed[0]}, which is installed" if installed else ""
-    return f"Keras runs on it here: install it by `pip install -e '.[{backend}]'`{another}"
+    here = (Path(__file__).parents[2] / "pyproject.toml").exists()  # not installed from a wheel
+    course = f"-e '.[{backend}]'" if here else f"'cvlab-course[{backend}]'"
+    return f"Keras runs on it here: install it by `pip install {course}`{another}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -207,7 +207,7 @@ def load_images(
     copies the subset (`make_subset`) and decodes it (`decode`). What was made before is reused.
 
     Args:
-        source: A path, `photos`, `microsoft` or `toypets`; see `locate`. None is `photos`.
+        source: A path, `photos`, `microsoft`, `hub` or `toypets`; see `locate`. None is `photos`.
         image_size: Height and width of the images in pixels; 150 in the lecture.
         per_class: Images of each class by split; the lecture's 1,000, 500 and 500 if None.
         seed: None takes photos by number, a number in an order of its own. Of `toypets` it is the

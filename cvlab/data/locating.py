@@ -1,12 +1,12 @@
 """Where the cats and dogs come from: a path, an archive from the network, or drawings.
 
-A source is the path of a zip archive or folder, or one of the words `photos`, `microsoft` and
-`toypets`; `locate` explains them.
+A source is the path of a zip archive or folder, or one of the words `photos`, `microsoft`, `hub`
+and `toypets`; `locate` explains them.
 """
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ import numpy as np
 import PIL
 
 from cvlab.cache import DatasetError, DownloadError, cache_root, download, key_of, made
+from cvlab.data import hub
 from cvlab.data.checks import check_image_size, check_seed, checked_per_class
 from cvlab.data.listing import ARCHIVE_NAMES, CLASS_NAMES
 from cvlab.drawing import animals, canvas, colors, painting, scenery, toypets
@@ -36,15 +37,27 @@ def _microsoft(downloads: Path) -> Path:
     target = downloads / ARCHIVE_NAMES[0]
     if target.is_file():
         return target
-    try:
-        return download(MICROSOFT_URL, target, size=MICROSOFT_BYTES, sha256=MICROSOFT_SHA256)
-    except DownloadError as error:
-        raise DownloadError(
-            f"{error}\nTo get the photos by hand, download {ARCHIVE_NAMES[0]} ({MICROSOFT_PAGE}, "
-            f"825 MB) or dogs-vs-cats.zip ({KAGGLE_PAGE}, needs an account) with a browser, and "
-            f"either put it into the folder {downloads} or set the environment variable "
-            "CVLAB_PHOTOS to its path."
-        ) from error
+    return download(MICROSOFT_URL, target, size=MICROSOFT_BYTES, sha256=MICROSOFT_SHA256)
+
+
+def _downloaded(downloads: Path, *sources: Callable[[Path], Path]) -> Path:
+    """The photos from the first source that has them."""
+    failures = []
+    for source in sources:
+        try:
+            return source(downloads)
+        except DownloadError as error:
+            failures.append(error)
+    raise DownloadError(
+        "\n".join(map(str, failures)) + f"\nTo get the photos by hand, download {ARCHIVE_NAMES[0]} "
+        f"({MICROSOFT_PAGE}, 825 MB) or dogs-vs-cats.zip ({KAGGLE_PAGE}, needs an account) with a "
+        f"browser, and either put it into the folder {downloads} or set the environment variable "
+        "CVLAB_PHOTOS to its path."
+    ) from failures[0]
+
+
+# By the word for each, in the order in which they are tried.
+_DOWNLOADS: Final = {"microsoft": _microsoft, "hub": hub.fetch}
 
 
 def _drawn(count: int, image_size: int, seed: int, cache: Path) -> Path:
@@ -74,12 +87,13 @@ def locate(
     """Return the folder or archive that a source stands for; draw or download it if need be.
 
     Args:
-        source: The path of a zip archive or folder, or one of three words. `photos`: the path in
+        source: The path of a zip archive or folder, or one of four words. `photos`: the path in
             the environment variable `CVLAB_PHOTOS`, else an archive in the cache's folder
-            `downloads` (Microsoft's or one of Kaggle's, put there by an earlier download or by
-            hand), else a download of Microsoft's. `microsoft`: Microsoft's archive, downloaded
-            unless it is there. `toypets`: images drawn by `cvlab.drawing.toypets`. None is
-            `photos`.
+            `downloads` (Microsoft's, one of Kaggle's or the hub's, put there by an earlier download
+            or by hand), else a download of Microsoft's, and if that fails, of the hub's.
+            `microsoft`: Microsoft's archive, downloaded unless it is there. `hub`: the copy on the
+            Hugging Face hub, which lacks one photo in sixteen (`cvlab.data.hub`). `toypets`: images
+            drawn by `cvlab.drawing.toypets`. None is `photos`.
         image_size: Height and width in pixels at which `toypets` draws.
         per_class: `toypets` draws as many of each class as all splits together want.
         seed: Seed of `toypets`; 0 if None.
@@ -87,13 +101,13 @@ def locate(
 
     Raises:
         DatasetError: If there is nothing at the path.
-        DownloadError: If the download fails; the message says how to get the file by hand.
+        DownloadError: If no download works; the message says how to get the file by hand.
         SpaceError: If the disk has no room.
     """
     # Before anything is drawn or downloaded.
     if not isinstance(source, str | Path | None):
         raise DatasetError(
-            f"source is {source!r}: pass a path, 'photos', 'microsoft' or 'toypets'."
+            f"source is {source!r}: pass a path, 'photos', 'microsoft', 'hub' or 'toypets'."
         )
     check_image_size(image_size)
     wanted = checked_per_class(per_class)
@@ -107,8 +121,8 @@ def locate(
                 "pixels per side: pass that or more."
             )
         return _drawn(sum(wanted.values()), image_size, seed or 0, root)
-    if source == "microsoft":
-        return _microsoft(downloads)
+    if source in _DOWNLOADS:
+        return _downloaded(downloads, _DOWNLOADS[source])
     if source is not None and source != "photos":
         return Path(source).expanduser()
     if photos := os.environ.get("CVLAB_PHOTOS"):
@@ -120,7 +134,7 @@ def locate(
                 "the photos."
             )
         return path
-    for name in ARCHIVE_NAMES:
+    for name in (*ARCHIVE_NAMES, hub.ARCHIVE_NAME):
         if (downloads / name).is_file():
             return downloads / name
-    return _microsoft(downloads)
+    return _downloaded(downloads, *_DOWNLOADS.values())

@@ -7,6 +7,7 @@ import argparse
 import os
 import signal
 import sys
+import sysconfig
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -75,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
         added[name] = commands.add_parser(name, help=text, description=text, parents=parents)
         added[name].set_defaults(run=run)
     added["compare"].add_argument("runs", nargs=2, type=Path, metavar="RUN")
+    added["release"].add_argument("version", metavar="VERSION", help="such as 0.2.0")
+    added["release"].add_argument(
+        "names", nargs="*", metavar="NOTEBOOK", help="to try; default: all"
+    )
     formats = ("copies", "nbgrader")
     added["student"].add_argument("--format", choices=formats, default=formats[0])
     added["lab"].add_argument("--masters", action="store_true", help="the committed notebooks")
@@ -115,9 +120,18 @@ def _count(text: str) -> int:
     return number
 
 
+def _folders() -> list[Path]:
+    """Where the notebooks may be: here, beside the package, or where an installer put them."""
+    schemes = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))
+    # pip's option --target puts everything into the package's own folder.
+    bases = (PROJECT, *(Path(sysconfig.get_path("data", scheme)) for scheme in schemes))
+    installed = (base / "share" / "cvlab" / "lectures" for base in bases)
+    return [Path("lectures"), PROJECT / "lectures", *installed]
+
+
 def _sources(options: argparse.Namespace, *, every: bool = False) -> list[Path]:
     """The notebooks of the course, `every` one or those that were named, in order."""
-    folders = [options.notebooks] if options.notebooks else [Path("lectures"), PROJECT / "lectures"]
+    folders = [options.notebooks] if options.notebooks else _folders()
     found = next((f for one in folders if (f := sorted(one.glob("[0-9][0-9]_*.ipynb")))), [])
     if not found:
         raise FileNotFoundError(
@@ -304,6 +318,12 @@ def _record(options: argparse.Namespace) -> None:
     contents.update(_sources(options))
 
 
+def _release(options: argparse.Namespace) -> None:
+    from cvlab.publish import release
+
+    print(release.make(PROJECT, options.version, options.out / "dist", options.names))
+
+
 def _contents(options: argparse.Namespace) -> int:
     from cvlab.publish import contents
 
@@ -330,6 +350,7 @@ _COMMANDS: Final[dict[str, tuple[Any, ...]]] = {
     "compare": (_compare, "two runs side by side", "all"),
     "record": (_record, "keep the times and findings of a whole run", "all", "profile"),
     "refresh": (_refresh, "run committed notebooks again", "all", "some", "kernels"),
+    "release": (_release, "build and try a wheel; set the version", "all"),
     "contents": (_contents, "write contents, times and links again", "all"),
     "check": (_check, "compare with the committed outputs (nbval)", "all", "some", "kernels"),
     "lab": (_lab, "open a working copy of the course in JupyterLab", "all", "some", "kernels"),

@@ -1,8 +1,9 @@
 """What the notebooks say about each other: contents, way to the neighbors, times, links to Colab.
 
 `python -m cvlab contents` writes these parts into the notebooks, from the list of notebooks, the
-recorded runs (`cvlab.course.recorded`) and one setting, `repository` in the section `tool.cvlab` of
-pyproject.toml. Everything else in a notebook stays as it is.
+recorded runs (`cvlab.course.recorded`) and the course's address on GitHub. The address is the
+setting `repository` in the section `tool.cvlab` of pyproject.toml or, where that is empty, the
+checkout's remote `origin`, so a fork has links of its own. Everything else stays as it is.
 """
 
 import copy
@@ -29,8 +30,12 @@ _OPEN: Final = re.compile(r"\n\n\*\*Open\*\* .*\Z", re.DOTALL)
 WAY: Final = re.compile(r"\n\n---\n\n.*\Z", re.DOTALL)
 _TABLE: Final = re.compile(r"(?<=## Contents\n\n).*?(?=\n\n## |\Z)", re.DOTALL)
 
+_BADGES: Final = re.compile(r"(?m)^\[!\[Open in Colab\].*\n\n")
+# The course whose links a notebook or the README has.
+_LINKED: Final = re.compile(r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/blob/")
+
 COLAB_CELL: Final = "colab"
-# First cell where a repository is set. Only a reader on Colab needs it, so it asks first.
+# First cell where the address is known. Only a reader on Colab needs it, so it asks first.
 _COLAB: Final = str(asset("colab.txt")).strip()
 
 
@@ -54,6 +59,8 @@ def repository(settings: Path = PROJECT / "pyproject.toml") -> str:
 
 def origin(folder: Path = PROJECT) -> str:
     """The "owner/name" of a checkout whose remote `origin` is on GitHub; empty for any other."""
+    if not (folder / ".git").exists():  # installed, perhaps somewhere inside another repository
+        return ""
     asked = ["git", "-C", str(folder), "remote", "get-url", "origin"]
     try:
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
@@ -116,13 +123,45 @@ def way(name: str, titles: Mapping[str, str]) -> str:
     return " · ".join(parts)
 
 
+def tested(package: str, lock: Path = PROJECT / "requirements.lock") -> str:
+    """The version of a package in the lock file, with which the tests run."""
+    found = re.search(rf"(?m)^{re.escape(package)}==(\S+)", lock.read_text(encoding="utf-8"))
+    if found is None:
+        raise ValueError(f"{lock.name} does not hold {package}")
+    return found[1]
+
+
+def _places(name: str, course: str) -> tuple[str, str, str]:
+    """Addresses of a notebook on Colab, Binder and GitHub."""
+    file = f"{course}/blob/main/lectures/{name}.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{course}/main?labpath=lectures/{name}.ipynb"
+    return f"https://colab.research.google.com/github/{file}", binder, f"https://github.com/{file}"
+
+
 def links(name: str, course: str) -> str:
-    """Links that open a notebook on Colab and on Binder; empty without a repository."""
+    """Links that open a notebook on Colab, Binder and GitHub; empty without a course."""
     if not course:
         return ""
-    colab = f"https://colab.research.google.com/github/{course}/blob/main/lectures/{name}.ipynb"
-    binder = f"https://mybinder.org/v2/gh/{course}/main?labpath=lectures/{name}.ipynb"
-    return f"**Open** this notebook in [Colab]({colab}) or [Binder]({binder})."
+    colab, binder, source = _places(name, course)
+    there = f"[Colab]({colab}) or [Binder]({binder})"
+    return f"**Open** this notebook in {there}, or [suggest a change]({source})."
+
+
+def badges(readme: str, first: str, course: str) -> str:
+    """Return the README with badges that open the first notebook, or without them if no course."""
+    plain = _BADGES.sub("", readme)
+    if not course:
+        return plain
+    colab, binder, _ = _places(first, course)
+    line = " ".join(
+        f"[![{text}]({image})]({target})"
+        for text, image, target in (
+            ("Open in Colab", "https://colab.research.google.com/assets/colab-badge.svg", colab),
+            ("Open in Binder", "https://mybinder.org/badge_logo.svg", binder),
+        )
+    )
+    title, _, rest = plain.partition("\n\n")
+    return f"{title}\n\n{line}\n\n{rest}"
 
 
 def write(
@@ -139,7 +178,7 @@ def write(
         name: Its file name without suffix.
         titles: Titles of all notebooks by name, in order.
         runs: Recorded run by profile.
-        course: What `repository` returns.
+        course: "owner/name" of the course on GitHub; empty for no links and no cell for Colab.
 
     Raises:
         ValueError: If the first cell says nothing about the time, or the last is not Markdown.
@@ -157,24 +196,44 @@ def write(
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _TABLE.sub(lambda _: table(titles, runs), cell.source)
-    start = _COLAB.splitlines()[0]
-    notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(start)]
+    notebook.cells = [cell for cell in notebook.cells if cell.get("id") != COLAB_CELL]
     if course:
-        cell = nbformat.v4.new_code_cell(_COLAB.format(repository=course))
+        code = _COLAB.format(repository=course, keras=tested("keras"))
+        cell = nbformat.v4.new_code_cell(code)
         cell.id = COLAB_CELL
         notebook.cells.insert(1, cell)
+    code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if any(cell.execution_count for cell in code_cells):
+        number(code_cells)
     return notebook
 
 
+def number(cells: Sequence[NotebookNode]) -> None:
+    """Count code cells as a run from the first to the last does."""
+    for count, cell in enumerate(cells, 1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
+
+
+def linked(text: str) -> str:
+    """The "owner/name" of the course that a text has links to; empty without such links."""
+    found = _LINKED.search(text)
+    return found[1] if found else ""
+
+
 def update(notebooks: Sequence[Path], *, check: bool = False) -> list[Path]:
-    """Write the generated parts of all notebooks again.
+    """Write the generated parts of all notebooks again, and the badges of the README beside them.
 
     Args:
         notebooks: All notebooks, in order.
-        check: Only find out what would change.
+        check: Only find out what would change. Links to another course than this checkout's are
+            no difference unless the setting `repository` says so: a fork of a course passes its
+            tests as it is.
 
     Returns:
-        The notebooks that changed, or would.
+        The files that changed, or would.
 
     Raises:
         ValueError: If a notebook has no place for the generated parts, or the setting is wrong.
@@ -182,12 +241,21 @@ def update(notebooks: Sequence[Path], *, check: bool = False) -> list[Path]:
     read = {path: nbformat.read(path, as_version=4) for path in notebooks}
     titles = {path.stem: title_of(notebook) for path, notebook in read.items()}
     runs = {profile: recorded.load(profile) for profile in profiles.PROFILES}
-    course = repository()
+    course = repository() if check else address()
     changed = []
     for path, notebook in read.items():
         before = copy.deepcopy(notebook)
-        if write(notebook, path.stem, titles, runs, course) != before:
+        at = course or (linked(notebook.cells[0].source) if check else "")
+        if write(notebook, path.stem, titles, runs, at) != before:
             changed.append(path)
             if not check:
                 nbformat.write(notebook, path)
+    readme = notebooks[0].parents[1] / "README.md"
+    if readme.exists():
+        text = readme.read_text(encoding="utf-8")
+        new = badges(text, notebooks[0].stem, course or (linked(text) if check else ""))
+        if new != text:
+            changed.append(readme)
+            if not check:
+                readme.write_text(new, encoding="utf-8")
     return changed

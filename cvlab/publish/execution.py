@@ -25,6 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 from cvlab import profiles
 from cvlab.cache import locked
 from cvlab.course import findings
+from cvlab.publish import contents
 from cvlab.publish.outcomes import Record
 from cvlab.publish.tags import FOLDED
 
@@ -205,10 +206,7 @@ def adopt(executed: Path, path: Path) -> None:
             f"{path} was changed after {executed} was made from it: run `python -m cvlab lectures` "
             "first"
         )
-    # Counted anew, because the cell that was left out had a number, too.
-    for number, (cell, source) in enumerate(zip(cells, ran, strict=True), 1):
-        cell.outputs, cell.execution_count = source.outputs, number
-        for output in cell.outputs:
-            if output.output_type == "execute_result":
-                output.execution_count = number
+    for cell, source in zip(cells, ran, strict=True):
+        cell.outputs = source.outputs
+    contents.number(cells)  # the cell that was left out had a number, too
     nbformat.write(clean(committed), path)

@@ -28,6 +28,14 @@ def test_every_notebook_is_a_page_that_the_landing_page_links(site: Path) -> Non
         assert f'href="{path.stem}.html"' in landing
 
 
+def test_the_teaching_page_sends_a_class_to_every_notebook(site: Path) -> None:
+    teaching = (site / "teaching.html").read_text(encoding="utf-8")
+    page = teaching.split("<article")[1].split("</article>")[0]
+    linked = set(re.findall(r'href="(\d\d_\w+)\.html', page))
+    assert linked == {path.stem for path in NOTEBOOKS}
+    assert "{" not in page
+
+
 def test_no_page_asks_another_host_for_anything(site: Path) -> None:
     for page in site.glob("*.html"):
         html = page.read_text(encoding="utf-8")

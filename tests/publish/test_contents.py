@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from cvlab import profiles
 from cvlab.course import claims, recorded, statements
@@ -89,15 +89,26 @@ def test_a_repository_brings_links_and_a_first_cell_and_its_loss_removes_them() 
         "colab.research.google.com/github/someone/course/blob/main/lectures/05_base.ipynb" in title
     )
     assert "mybinder.org/v2/gh/someone/course/main?labpath=lectures/05_base.ipynb" in title
+    assert "(https://github.com/someone/course/blob/main/lectures/05_base.ipynb)" in title
     assert "git+https://github.com/someone/course" in made.cells[1].source
+    lock = (LECTURES.parent / "requirements.lock").read_text(encoding="utf-8")
+    (keras,) = re.findall(r"keras==[\d.]+", made.cells[1].source)
+    assert f"\n{keras} " in lock
+    assert [cell.execution_count for cell in made.cells[1:3]] == [None, None], "never run"
+    made.cells[2].execution_count = 1
+    made.cells[2].outputs = [new_output("execute_result", execution_count=1)]
+    run = contents.write(copy.deepcopy(made), "05_base", TITLES, RUNS, "someone/course")
+    assert [cell.execution_count for cell in run.cells[1:3]] == [1, 2]
+    assert run.cells[2].outputs[0].execution_count == 2
     gone = contents.write(made, "05_base", TITLES, RUNS, "")
+    assert gone.cells[1].execution_count == 1
     assert "Colab" not in "".join(cell.source for cell in gone.cells)
     assert len(gone.cells) == 4
 
 
 @pytest.mark.parametrize(
     ("on_colab", "installed", "expected"),
-    [(True, False, 1), (True, True, 0), (False, False, 0), (False, True, 0)],
+    [(True, False, 2), (True, True, 0), (False, False, 0), (False, True, 0)],
 )
 def test_the_first_cell_installs_on_colab_alone(
     monkeypatch: pytest.MonkeyPatch, on_colab: bool, installed: bool, expected: int
@@ -112,8 +123,49 @@ def test_the_first_cell_installs_on_colab_alone(
     cell = contents.write(notebook(), "05_base", TITLES, RUNS, "someone/course").cells[1]
     exec(cell.source, {})
     assert len(commands) == expected
-    if expected:
-        assert commands[0][:4] == [sys.executable, "-m", "pip", "install"]
+    for command in commands:
+        assert command[:4] == [sys.executable, "-m", "pip", "install"]
+
+
+def test_a_fork_gets_links_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = tmp_path / "fork"
+    (fork / "lectures").mkdir(parents=True)
+    path = fork / "lectures/00_start.ipynb"
+    nbformat.write(notebook(), path)
+    readme = fork / "README.md"
+    readme.write_text("# Course\n\nText.\n")
+    git = ["git", "-C", str(fork)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "remote", "add", "origin", "git@github.com:me/fork"], check=True)
+    inside = fork / ".venv/site-packages"
+    inside.mkdir(parents=True)
+    assert contents.origin(inside) == "", "installed inside another repository"
+
+    monkeypatch.setattr(contents, "repository", lambda: "")
+    monkeypatch.setattr(contents, "address", lambda: contents.origin(fork))
+    for course in ("me/fork", "you/fork"):
+        address = f"https://github.com/{course}"
+        subprocess.run([*git, "remote", "set-url", "origin", address], check=True)
+        assert contents.update([path]) == [path, readme]
+        assert contents.update([path]) == []
+        made = nbformat.read(path, as_version=4)
+        assert contents.linked(made.cells[0].source) == course
+        assert f"git+https://github.com/{course}" in made.cells[1].source
+        assert contents.linked(readme.read_text()) == course
+        assert readme.read_text().count("Open in Colab") == 1
+    # A fork of the fork passes the check as it is, unless it says where the course is.
+    assert contents.update([path], check=True) == []
+    monkeypatch.setattr(contents, "repository", lambda: "they/course")
+    assert contents.update([path], check=True) == [path, readme]
+    monkeypatch.setattr(contents, "address", str)
+    assert contents.update([path]) == [path, readme]
+    assert readme.read_text() == "# Course\n\nText.\n"
+
+
+def test_the_readme_is_in_step() -> None:
+    readme = (LECTURES.parent / "README.md").read_text(encoding="utf-8")
+    course = contents.repository() or contents.linked(readme)
+    assert contents.badges(readme, "00_start_here", course) == readme
 
 
 def test_a_notebook_without_a_place_for_them_is_named() -> None:
@@ -142,8 +194,8 @@ def test_the_committed_notebooks_are_in_step(name: str) -> None:
     """`make contents` would change nothing."""
     titles = {stem: title_of(found) for stem, found in NOTEBOOKS.items()}
     runs = {profile: recorded.load(profile) for profile in profiles.PROFILES}
-    course = contents.repository()
     committed = NOTEBOOKS[name]
+    course = contents.repository() or contents.linked(committed.cells[0].source)
     written = contents.write(copy.deepcopy(committed), name, titles, runs, course)
     assert [cell.source for cell in written.cells] == [cell.source for cell in committed.cells]
     for link in re.findall(r"\]\(([^)]+\.ipynb)\)", written.cells[-1].source):

@@ -22,9 +22,11 @@ from cvlab.course import recorded, statements
 from cvlab.course.statements import DIFFERS
 from cvlab.course.tables import html_table
 from cvlab.publish import contents, tags
+from cvlab.publish.pages import title_of
 
 _FOLDER: Final = Path(__file__).parent
 _OUTSIDE: Final = re.compile(r"\[([^\]]*)\]\(\.\./([^)]+)\)")
+_EXTRA: Final = "Extra: "  # in the titles of notebooks beyond the lecture
 _RUNS: Final = ("quick", "laptop", "lecture")
 
 
@@ -46,16 +48,24 @@ def build(notebooks: Sequence[Path], target: Path) -> Path:
     with tempfile.TemporaryDirectory() as work:
         source, log = Path(work, "source"), Path(work, "warnings")
         shutil.copytree(_FOLDER / "pages", source)
+        extras = []
         for path in notebooks:
             page = page_of(nbformat.read(path, as_version=4))
             nbformat.write(page, source / path.name)
+            if _EXTRA in (title := title_of(page)):
+                extras.append(f"- [{title.partition(_EXTRA)[2].strip()}]({path.name})")
         shutil.copytree(_FOLDER / "static", source / "static")
         shutil.copy(notebooks[0].parent / "ladder.svg", source / "static")
         claims = f"# What holds of the lecture\n\n{claims_table()}\n"
         (source / "claims.md").write_text(claims, encoding="utf-8")
-        index = (source / "index.md").read_text(encoding="utf-8")
-        names = "\n".join(path.stem for path in notebooks)
-        (source / "index.md").write_text(index.replace("{notebooks}", names), encoding="utf-8")
+        names = [path.stem for path in notebooks]
+        for page_name, mark, lines in (
+            ("index.md", "{notebooks}", names),
+            ("teaching.md", "{extras}", extras),
+        ):
+            text = (source / page_name).read_text(encoding="utf-8")
+            filled = text.replace(mark, "\n".join(lines))
+            (source / page_name).write_text(filled, encoding="utf-8")
         shutil.copy(_FOLDER / "conf.py", source)
         options = ["-q", "-b", "html", "-w", str(log), "-d", f"{work}/doctrees"]
         command = [sys.executable, "-m", "sphinx", *options, str(source), str(target)]

@@ -41,6 +41,8 @@ html_theme_options: dict[str, Any] = {
             "repository_branch": "main",
             "path_to_docs": "lectures",
             "use_repository_button": True,
+            "use_issues_button": True,
+            "use_edit_page_button": True,
             "launch_buttons": {
                 "colab_url": "https://colab.research.google.com",
                 "binderhub_url": "https://mybinder.org",
@@ -49,6 +51,16 @@ html_theme_options: dict[str, Any] = {
         if _course
         else {}
     ),
+}
+# Where the source of a page is: notebooks and pages lie apart, and one page is written from claims.
+_PLACE = (
+    "{% if file_name.endswith('.ipynb') %}lectures/{{ file_name }}"
+    "{% elif file_name == 'claims.md' %}cvlab/course/statements.py"
+    "{% else %}cvlab/publish/book/pages/{{ file_name }}{% endif %}"
+)
+html_context = {
+    "edit_page_provider_name": "GitHub",
+    "edit_page_url_template": f"https://github.com/{_course}/edit/main/{_PLACE}",
 }
 
 nb_execution_mode = "off"
