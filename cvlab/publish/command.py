@@ -95,6 +95,7 @@ def _kernels() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     for name, metavar, text in (
         ("photos", "PATH", "zip or folder of real photos"),
+        ("other", "PATH", "folder of another source, with cats/ and dogs/ (notebook 16)"),
         ("weights", "PATH", "file of pretrained weights"),
         ("base", "NAME", "the base that they are for"),
     ):
@@ -137,7 +138,7 @@ def _sources(options: argparse.Namespace, *, every: bool = False) -> list[Path]:
 
 def _environment(options: argparse.Namespace) -> None:
     """Set the variables that notebooks read, here and so for every process started from here."""
-    for name in ("photos", "weights"):
+    for name in ("photos", "other", "weights"):
         path = getattr(options, name)
         if path and not Path(path).exists():
             raise FileNotFoundError(
@@ -188,7 +189,7 @@ def _lectures(options: argparse.Namespace) -> int:
         print("There are photos and no profile is named, so this is the profile laptop.")
     _environment(options)
     folder = options.out / profile
-    names = ("CVLAB_PHOTOS", "CVLAB_WEIGHTS", "CVLAB_BASE", "KERAS_BACKEND")
+    names = ("CVLAB_PHOTOS", "CVLAB_OTHER", "CVLAB_WEIGHTS", "CVLAB_BASE", "KERAS_BACKEND")
     settings = {"profile": profile, **{name: os.environ[name] for name in names}}
 
     def command(path: Path) -> Sequence[str] | None:
