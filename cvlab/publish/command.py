@@ -23,6 +23,7 @@ _EXPERIMENTS: Final = {
     "pretrain": ("pretrain", "train the embedded base again on drawn animals (15 minutes)"),
     "ladder": ("ladder", "measure the whole ladder over several seeds (hours)"),
     "vgg16": ("vgg16", "measure transfer with VGG16 on real photos over several seeds (hours)"),
+    "trust": ("trust", "measure calibration and robustness on real photos (20 minutes)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
     "photo-features": ("photo_features", "make the shipped features of real photos again"),
     "batch-and-rate": ("batch_and_rate", "train the networks of 03's interactive figure again"),
