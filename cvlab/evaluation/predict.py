@@ -97,7 +97,7 @@ def predict_file(
 
 
 def logits(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """Return the logits of probabilities, log(p / (1 - p)), bounded by what float32 can tell from 1.
+    """Return the logits of probabilities, log(p / (1 - p)), bounded where float32 rounds p to 1.
 
     Args:
         probabilities: What a sigmoid returned, any shape.

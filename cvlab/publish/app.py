@@ -5,6 +5,7 @@ server asks another host for anything.
 """
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Final
