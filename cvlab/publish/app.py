@@ -148,10 +148,8 @@ def answer(model: keras.Model, file: str | None, temperature: float = 1.0) -> Sh
 
 
 def _plain(text: str) -> str:
-    """Escape what Markdown or HTML would take for markup: the text holds a stranger's file name."""
-    return "".join(
-        one if one.isalnum() or one in " .,:;%()/-'" else f"&#{ord(one)};" for one in text
-    )
+    """Escape what Markdown or HTML would take for markup: a file name comes from outside."""
+    return re.sub(r"[^\w .,:;%()/'-]|_", lambda found: f"&#{ord(found[0])};", text)
 
 
 def page(model: keras.Model, about: str, temperature: float = 1.0) -> Any:
