@@ -1,5 +1,5 @@
 # Aliases of `python -m cvlab COMMAND` in an environment of their own, which `make setup` makes.
-.PHONY: help setup lectures test nbval lint report slides book compare record contents student refresh lab bench knocks seeds twice pretrain sheets ladder lock clean distclean
+.PHONY: help setup lectures test nbval lint report slides book compare record contents student refresh lab app bench knocks seeds twice pretrain sheets ladder lock clean distclean
 
 # Arguments are taken as they were given: Make would read a $ in a path as a name or a command.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -50,6 +50,9 @@ student: $(READY)
 	@$(CVLAB) student $(if $(value FORMAT),--format $(call quoted,FORMAT))
 lab: $(READY)
 	@$(CVLAB) lab $(if $(MASTERS),--masters)
+app: $(READY) ## the fine-tuned model behind a web page on this machine (MODEL=, PORT=)
+	@$(PY) -c 'import gradio' 2> /dev/null || $(PY) -m pip install --quiet 'gradio>=6.31,<7'
+	@$(CVLAB) app $(if $(value MODEL),--model $(call quoted,MODEL)) $(if $(value PORT),--port $(call quoted,PORT))
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
 	@$(CVLAB) refresh $(jobs) $(NOTEBOOKS)
 # Two tests at a time, each on its part of the cores; without oneDNN, whose allocator keeps memory.

@@ -6,7 +6,9 @@ optional package; what is not installed is named in the result.
 """
 
 import json
+import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,7 +55,8 @@ def attempt(name: str, absent: dict[str, str]) -> Iterator[None]:
         absent: Gets the reason under that name.
     """
     try:
-        yield
+        with _quiet():
+            yield
     except ImportError as error:
         package = (error.name or str(error).partition(" module")[0].split()[-1]).partition(".")[0]
         absent[name] = f"{package} is not installed: {_EXTRA}"
@@ -62,6 +65,21 @@ def attempt(name: str, absent: dict[str, str]) -> Iterator[None]:
         if "backend" not in str(error).lower():
             raise
         absent[name] = f"not available with Keras on {keras.backend.backend()}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what converters say about NumPy's future, and TensorFlow about a second compilation."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", message=r"(?s).*tf\.lite\.Interpreter is deprecated")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def load(file: str | Path) -> Run:
@@ -114,8 +132,9 @@ def _litert(path: Path) -> Run:
     try:
         from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
     except ImportError:
-        # TensorFlow still has the same interpreter under its old name.
-        from tensorflow.lite import Interpreter  # noqa: PLC0415
+        import tensorflow as tf  # noqa: PLC0415
+
+        Interpreter = tf.lite.Interpreter  # noqa: N806 - the same under its former name
     interpreter = Interpreter(str(path))
     interpreter.allocate_tensors()
     (taken,), (returned,) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -151,7 +170,8 @@ def compare(
         One row for each file, then one for each reason.
     """
     batch = np.asarray(images).astype(model.inputs[0].dtype)
-    expected = model.predict(batch, verbose=0)
+    with _quiet():
+        expected = model.predict(batch, verbose=0)
     rows, missing = [], dict(absent or {})
     for name, file in files.items():
         with attempt(name, missing):
@@ -182,7 +202,7 @@ def _size(path: Path) -> int:
 
 
 def recorded(file: str | Path) -> tuple[str, list[Measured]]:
-    """Read what `python -m cvlab export-formats` recorded: what was measured where, and the rows."""
+    """Read what `python -m cvlab export-formats` wrote: what was measured where, and the rows."""
     kept = json.loads(Path(file).read_text(encoding="utf-8"))
     return kept["title"], [Measured(**row) for row in kept["rows"]]
 

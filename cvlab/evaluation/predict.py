@@ -7,20 +7,20 @@ from typing import Any, Final
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageOps
 from scipy import special
 
 from cvlab.data.decoding import BadImageError, open_rgb, quiet_pillow, squeezed
 from cvlab.data.listing import CLASS_NAMES
 from cvlab.evaluation import explain
 
-MAX_BYTES: Final = 20_000_000
+MAX_BYTES: Final = 20 * 2**20
 """Largest image file that `predict_file` reads."""
-_SHOWN_PIXELS: Final = 512  # the longer side of the photo in a `Prediction`
+_SHOWN: Final = (512, 512)  # pixels that the photo in a `Prediction` fits into
 # In float32 a probability above 1 minus this is 1, and its logit would be infinite.
 _LEAST: Final = 2.0**-24
-_ADVICE: Final = f"Use a JPEG, PNG or WebP photo of at most {MAX_BYTES // 10**6} MB."
+_ADVICE: Final = f"Use a JPEG, PNG or WebP photo of at most {MAX_BYTES // 2**20} MB."
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Prediction:
     Attributes:
         name: The predicted class.
         probability: Of that class, calibrated if a temperature was given; from 0.5 to 1.
-        photo: The upright photo, uint8 RGB (height, width, 3), its longer side at most 512 pixels.
+        photo: The upright photo, uint8 RGB (height, width, 3), its longer side 512 pixels.
         overlay: The photo with the Grad-CAM heatmap of the predicted class, same shape.
     """
 
@@ -73,7 +73,7 @@ def predict_file(
         ValueError: If the model takes or returns something else, or the temperature is not
             positive.
     """
-    size = _image_size(model)
+    size = image_size(model)
     _check_temperature(temperature)
     photo, pixels = _decoded(Path(file), size)
     output = model(keras.ops.convert_to_tensor(pixels[None]), training=False)
@@ -83,7 +83,7 @@ def predict_file(
             f"{model.name} returned {uncalibrated}, which is not a probability: pass a model that "
             "ends in a sigmoid and whose weights are finite"
         )
-    logit = special.logit(np.clip(uncalibrated, _LEAST, 1 - _LEAST))
+    logit = float(logits(uncalibrated))
     probability = float(special.expit(logit / temperature))
     label = int(logit > 0)
     layer = explain.last_convolution(model)
@@ -94,6 +94,16 @@ def predict_file(
         photo,
         explain.overlay(photo, heatmap, _centers(model, layer, size, photo)),
     )
+
+
+def logits(probabilities: ArrayLike) -> NDArray[np.float64]:
+    """Return the logits of probabilities, log(p / (1 - p)), bounded where float32 rounds p to 1.
+
+    Args:
+        probabilities: What a sigmoid returned, any shape.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    return np.asarray(special.logit(np.clip(p, _LEAST, 1 - _LEAST)))
 
 
 def fold_temperature(model: keras.Model, temperature: float) -> keras.Model:
@@ -133,8 +143,12 @@ def _check_temperature(temperature: float) -> None:
         raise ValueError(f"temperature is {temperature}: pass a number above 0, 1 for none")
 
 
-def _image_size(model: keras.Model) -> int:
-    """Return the height and width of the images that a model takes."""
+def image_size(model: keras.Model) -> int:
+    """Return the height and width of the images that a binary classifier takes.
+
+    Raises:
+        ValueError: If it takes or returns something else.
+    """
     taken, returned = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     match taken, returned:
         case (_, int(height), int(width), 3), (_, 1) if height == width:
@@ -156,8 +170,8 @@ def _decoded(file: Path, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     try:
         with quiet_pillow(), open_rgb(data) as image:
             pixels = squeezed(image, size)
-            image.thumbnail((_SHOWN_PIXELS, _SHOWN_PIXELS), Image.Resampling.BILINEAR)
-            return np.array(image, dtype=np.uint8), pixels
+            shown = ImageOps.contain(image, _SHOWN, Image.Resampling.BILINEAR)
+            return np.array(shown, dtype=np.uint8), pixels
     except BadImageError as error:
         raise BadImageError(f"{file.name} cannot be used: {error}. {_ADVICE}") from error
 

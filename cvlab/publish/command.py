@@ -26,6 +26,7 @@ _EXPERIMENTS: Final = {
     "trust": ("trust", "measure calibration and robustness on real photos (20 minutes)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
     "photo-features": ("photo_features", "make the shipped features of real photos again"),
+    "export-formats": ("export_formats", "measure export formats on MobileNet and real photos"),
     "batch-and-rate": ("batch_and_rate", "train the networks of 03's interactive figure again"),
 }
 # What Python runs for a notebook.
@@ -79,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     added["student"].add_argument("--format", choices=formats, default=formats[0])
     added["lab"].add_argument("--masters", action="store_true", help="the committed notebooks")
     added["contents"].add_argument("--check", action="store_true", help="only name changes")
+    add = added["app"].add_argument
+    add("--model", metavar="FILE", help=".keras; default: the embedded base, trained on drawings")
+    add("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
+    add("--temperature", type=float, default=1.0, metavar="T", help="divides the logit; default: 1")
     for name, (_, text) in _EXPERIMENTS.items():
         commands.add_parser(name, help=text)
     execute = commands.add_parser("execute", description="Execute one notebook; lectures does it.")
@@ -251,6 +256,12 @@ def _lab(options: argparse.Namespace) -> None:
     os.execv(sys.executable, command)  # so that JupyterLab itself asks after Ctrl-C
 
 
+def _app(options: argparse.Namespace) -> None:
+    from cvlab.publish import app
+
+    app.serve(options.model, options.port, options.temperature)
+
+
 def _report(options: argparse.Namespace) -> None:
     from cvlab.publish import report
 
@@ -333,5 +344,6 @@ _COMMANDS: Final[dict[str, tuple[Any, ...]]] = {
     "refresh": (_refresh, "run committed notebooks again", "all", "some", "kernels"),
     "contents": (_contents, "write contents, times and links again", "all"),
     "check": (_check, "compare with the committed outputs (nbval)", "all", "some", "kernels"),
+    "app": (_app, "drop a photo on a web page, see class, confidence and heatmap"),
     "lab": (_lab, "open a working copy of the course in JupyterLab", "all", "some", "kernels"),
 }
