@@ -108,7 +108,8 @@ class Trust:
     @property
     def place(self) -> str:
         """Base, image size and machine in few words."""
-        gpus = self.machine.get("gpus") or [f"{self.machine['cores']} cores"]
+        cores = self.machine["cores"]
+        gpus = self.machine.get("gpus") or [f"{cores} core{'s' * (cores > 1)}"]
         size = self.settings["image_size"]
         return f"{self.settings['base']} at {size} pixels, {gpus[0]}, {self.date}"
 
