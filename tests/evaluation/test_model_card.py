@@ -92,7 +92,7 @@ def test_it_is_written_as_utf_8(tmp_path: Path) -> None:
 @pytest.mark.skipif(find_spec("yaml") is None, reason="PyYAML is not installed")
 @pytest.mark.parametrize("name", ["Pets", NASTY])
 def test_the_front_matter_is_yaml_whatever_the_names_are(name: str) -> None:
-    import yaml  # noqa: PLC0415
+    import yaml  # type: ignore[import-untyped]  # noqa: PLC0415
 
     changes = {"name": name, "license": name, "data_name": name, "data_id": name}
     found = yaml.safe_load(front_matter(str(card(**changes))))

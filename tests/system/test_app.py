@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.knocks,
     pytest.mark.skipif(find_spec("gradio") is None, reason="Gradio is not installed: extra app"),
 ]
-# Serves as `python -m cvlab app`, and notes each address that Python itself connects to or asks for.
+# `python -m cvlab app`, with a note of each address that Python connects to or looks up.
 WATCHED = """
 import sys
 notes = open(sys.argv[1], "a", buffering=1)
