@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import keras
 import numpy as np
@@ -123,19 +123,25 @@ def fold_temperature(model: keras.Model, temperature: float) -> keras.Model:
         ValueError: If the model ends in another layer, or the temperature is not positive.
     """
     _check_temperature(temperature)
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    last: Any = copy
-    while isinstance(last, keras.Model):
-        last = last.layers[-1]
+    last = _last_layer(model)
     activation = getattr(last, "activation", None)
     if not isinstance(last, keras.layers.Dense) or activation is not keras.activations.sigmoid:
         raise ValueError(
             f"{model.name} ends in {last.name}, a {type(last).__name__}: the temperature can be "
             "put inside a model that ends in Dense(1, activation='sigmoid')"
         )
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    last = _last_layer(copy)
     last.set_weights([weight / temperature for weight in last.get_weights()])
     return copy
+
+
+def _last_layer(model: keras.Model) -> keras.Layer:
+    last: keras.Layer = model
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
+    return last
 
 
 def _check_temperature(temperature: float) -> None:
