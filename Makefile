@@ -1,5 +1,5 @@
 # Aliases of `python -m cvlab COMMAND` in an environment of their own, which `make setup` makes.
-.PHONY: help setup lectures test nbval lint report slides book compare record contents student refresh lab release bench knocks seeds twice pretrain sheets ladder lock clean distclean
+.PHONY: help setup lectures test nbval lint report slides book compare record contents student refresh lab app release bench knocks seeds twice pretrain sheets ladder lock clean distclean
 
 # Arguments are taken as they were given: Make would read a $ in a path as a name or a command.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -8,10 +8,11 @@ one_of = $(if $(filter undefined,$(origin $(1)))$(findstring |$(value $(1))|,|$(
 $(call one_of,PROFILE,quick|laptop|lecture,There is no profile)
 $(call one_of,BACKEND,tensorflow|jax|torch,There is no backend)
 export CVLAB_PHOTOS := $(call given,PHOTOS,CVLAB_PHOTOS)
+export CVLAB_OTHER := $(call given,OTHER,CVLAB_OTHER)
 export CVLAB_WEIGHTS := $(call given,WEIGHTS,CVLAB_WEIGHTS)
 export CVLAB_BASE := $(call given,BASE,CVLAB_BASE)
 export KERAS_BACKEND := $(or $(call given,BACKEND,KERAS_BACKEND),tensorflow)
-unexport PHOTOS WEIGHTS BASE
+unexport PHOTOS OTHER WEIGHTS BASE
 export CVLAB_CACHE ?= $(CURDIR)/build/cache
 export TF_FORCE_GPU_ALLOW_GROWTH := true
 # JAX has an environment without TensorFlow. PyTorch is yours to install into .venv.
@@ -29,7 +30,7 @@ setup: $(READY) ## install everything into .venv (GPU=1: with CUDA libraries)
 $(READY): $(LOCK) pyproject.toml .ci/setup
 	@bash .ci/setup $(VENV) $(LOCK)
 	@rm -f $(VENV)/.ready-* && touch $@
-lectures: $(READY) ## execute every notebook (PROFILE=, PHOTOS=, WEIGHTS=, BASE=, BACKEND=, -j2)
+lectures: $(READY) ## execute every notebook (PROFILE=, PHOTOS=, OTHER=, WEIGHTS=, BASE=, BACKEND=, -j2)
 	@$(CVLAB) lectures $(profile) $(jobs)
 report: ## write the report of a run again (PROFILE=, as for the next two)
 slides: ## reveal.js slides of the notebooks, as executed or as committed
@@ -51,6 +52,9 @@ lab: $(READY)
 	@$(CVLAB) lab $(if $(MASTERS),--masters)
 release: $(READY) ## wheel and sdist, tried in an empty environment (VERSION=0.2.0, NOTEBOOKS=...)
 	@$(CVLAB) release $(call quoted,VERSION) $(NOTEBOOKS)
+app: $(READY) ## the fine-tuned model behind a web page on this machine (MODEL=, PORT=)
+	@$(PY) -c 'import gradio' 2> /dev/null || $(PY) -m pip install --quiet 'gradio>=6.31,<7'
+	@$(CVLAB) app $(if $(value MODEL),--model $(call quoted,MODEL)) $(if $(value PORT),--port $(call quoted,PORT))
 refresh: $(READY) ## run the committed notebooks again and keep their outputs (NOTEBOOKS=...)
 	@$(CVLAB) refresh $(jobs) $(NOTEBOOKS)
 # Two tests at a time, each on its part of the cores; without oneDNN, whose allocator keeps memory.

@@ -61,6 +61,7 @@ class Profile:
         tuning_learning_rate: Of RMSprop in that training; 1e-5 in the lecture.
         tuning_schedule: Whether it is the highest learning rate of AdamW instead, with warm-up and
             cosine decay; see `cvlab.transfer.fine_tuning_optimizer`.
+        corrupted_images: Test images that notebook 16 corrupts, the first ones.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Profile:
     tuning_epochs: int = 100
     tuning_learning_rate: float = 1e-5
     tuning_schedule: bool = False
+    corrupted_images: int = 1000
 
     @property
     def chosen_base(self) -> str:
@@ -146,6 +148,7 @@ PROFILES: dict[str, Profile] = {
             frozen_epochs=20,
             tuning_epochs=10,
             tuning_learning_rate=2e-4,
+            corrupted_images=500,
         ),
         Profile(
             name="laptop",
@@ -175,6 +178,7 @@ PROFILES: dict[str, Profile] = {
             tuning_epochs=7,
             tuning_learning_rate=3e-4,
             tuning_schedule=True,
+            corrupted_images=200,
         ),
         Profile(name="lecture", mixed_precision=True, curve_images=(500, 2000)),
     )

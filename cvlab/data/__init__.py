@@ -7,6 +7,7 @@ The steps are public in the order in which `load_pets` takes them: `locate`, `fi
 from cvlab.data.listing import CLASS_NAMES, find_images
 from cvlab.data.loading import Pets, Split, decode, load_images, load_pets
 from cvlab.data.locating import locate
+from cvlab.data.other import load_other
 from cvlab.data.photo_features import FeatureSplit, PhotoFeatures, load_photo_features
 from cvlab.data.splitting import make_subset
 
@@ -19,6 +20,7 @@ __all__ = [
     "decode",
     "find_images",
     "load_images",
+    "load_other",
     "load_pets",
     "load_photo_features",
     "locate",

@@ -196,6 +196,15 @@ def _grad_cam(
     return np.asarray(heat / _largest(heat), dtype=np.float32)
 
 
+def last_convolution(model: keras.Model) -> str:
+    """Return the name of the layer that `grad_cam` takes by default.
+
+    Raises:
+        ValueError: If the model has no convolution.
+    """
+    return _of_kind(_layers(model), _CONVOLUTIONS, model)[-1]
+
+
 def cell_centers(
     model: keras.Model, layer_name: str, image_size: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

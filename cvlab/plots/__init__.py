@@ -29,6 +29,7 @@ from cvlab.plots.style import (
     figure,
     style,
 )
+from cvlab.plots.trust import confusion, reliability, robustness
 from cvlab.plots.windows import sliding_kernel, windows
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "accuracies",
     "accuracy_against_cost",
     "blocks",
+    "confusion",
     "cubes",
     "diagram",
     "feature_maps",
@@ -60,6 +62,8 @@ __all__ = [
     "paired",
     "photos",
     "recorded_curves",
+    "reliability",
+    "robustness",
     "seeds",
     "sliding_kernel",
     "strips",

@@ -24,9 +24,11 @@ _EXPERIMENTS: Final = {
     "pretrain": ("pretrain", "train the embedded base again on drawn animals (15 minutes)"),
     "ladder": ("ladder", "measure the whole ladder over several seeds (hours)"),
     "vgg16": ("vgg16", "measure transfer with VGG16 on real photos over several seeds (hours)"),
+    "trust": ("trust", "measure calibration and robustness on real photos (20 minutes)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
     "probes": ("probes", "probe bases at several sizes, alone and side by side (half an hour)"),
     "photo-features": ("photo_features", "make the shipped features of real photos again"),
+    "export-formats": ("export_formats", "measure export formats on MobileNet and real photos"),
     "batch-and-rate": ("batch_and_rate", "train the networks of 03's interactive figure again"),
 }
 # What Python runs for a notebook.
@@ -84,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     added["student"].add_argument("--format", choices=formats, default=formats[0])
     added["lab"].add_argument("--masters", action="store_true", help="the committed notebooks")
     added["contents"].add_argument("--check", action="store_true", help="only name changes")
+    add = added["app"].add_argument
+    add("--model", metavar="FILE", help=".keras; default: the embedded base, trained on drawings")
+    add("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
+    add("--temperature", type=float, default=1.0, metavar="T", help="divides the logit; default: 1")
     for name, (_, text) in _EXPERIMENTS.items():
         commands.add_parser(name, help=text)
     execute = commands.add_parser("execute", description="Execute one notebook; lectures does it.")
@@ -100,6 +106,7 @@ def _kernels() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     for name, metavar, text in (
         ("photos", "PATH", "zip or folder of real photos"),
+        ("other", "PATH", "folder of another source, with cats/ and dogs/ (notebook 16)"),
         ("weights", "PATH", "file of pretrained weights"),
         ("base", "NAME", "the base that they are for"),
     ):
@@ -151,7 +158,7 @@ def _sources(options: argparse.Namespace, *, every: bool = False) -> list[Path]:
 
 def _environment(options: argparse.Namespace) -> None:
     """Set the variables that notebooks read, here and so for every process started from here."""
-    for name in ("photos", "weights"):
+    for name in ("photos", "other", "weights"):
         path = getattr(options, name)
         if path and not Path(path).exists():
             raise FileNotFoundError(
@@ -202,7 +209,7 @@ def _lectures(options: argparse.Namespace) -> int:
         print("There are photos and no profile is named, so this is the profile laptop.")
     _environment(options)
     folder = options.out / profile
-    names = ("CVLAB_PHOTOS", "CVLAB_WEIGHTS", "CVLAB_BASE", "KERAS_BACKEND")
+    names = ("CVLAB_PHOTOS", "CVLAB_OTHER", "CVLAB_WEIGHTS", "CVLAB_BASE", "KERAS_BACKEND")
     settings = {"profile": profile, **{name: os.environ[name] for name in names}}
 
     def command(path: Path) -> Sequence[str] | None:
@@ -262,6 +269,12 @@ def _lab(options: argparse.Namespace) -> None:
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in a container
         command.append("--allow-root")
     os.execv(sys.executable, command)  # so that JupyterLab itself asks after Ctrl-C
+
+
+def _app(options: argparse.Namespace) -> None:
+    from cvlab.publish import app
+
+    app.serve(options.model, options.port, options.temperature)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -353,5 +366,6 @@ _COMMANDS: Final[dict[str, tuple[Any, ...]]] = {
     "release": (_release, "build and try a wheel; set the version", "all"),
     "contents": (_contents, "write contents, times and links again", "all"),
     "check": (_check, "compare with the committed outputs (nbval)", "all", "some", "kernels"),
+    "app": (_app, "drop a photo on a web page, see class, confidence and heatmap"),
     "lab": (_lab, "open a working copy of the course in JupyterLab", "all", "some", "kernels"),
 }

@@ -123,7 +123,8 @@ def test_every_claim_has_the_verdict_that_is_expected_of_it(path: Path) -> None:
         for output in cell.outputs
     )
     listed = statements.of_notebook(number)
-    assert listed or number == "01", "the lecture takes for granted what 01 explains"
+    # The lecture takes for granted what 01 explains, and ends before 15 and 16.
+    assert listed or number in {"01", "15", "16"}
     assert claims.verdict_lines({claim.id: claims.expected(claim) for claim in listed}) in printed
 
 

@@ -230,6 +230,7 @@ def test_two_runs_are_compared_but_for_their_clock(project: Path, tmp_path: Path
         (["lectures", "--profile", "fast"], "invalid choice: 'fast'"),
         (["lectures", "--backend", "paper"], "invalid choice: 'paper'"),
         (["lectures", "--photos", "nowhere.zip"], "nowhere.zip: check PHOTOS="),
+        (["lectures", "--other", "nowhere"], "nowhere: check OTHER="),
         (["lectures", "--weights", "nowhere.h5"], "nowhere.h5: check WEIGHTS="),
         (["lectures", "--notebooks", "nowhere"], "There are no notebooks in nowhere"),
         (["lectures", "-j", "0"], "argument -j/--jobs: 0 is too few"),
@@ -250,7 +251,7 @@ def test_wrong_arguments_are_explained(
     message: str,
 ) -> None:
     monkeypatch.chdir(project)
-    for name in ("CVLAB_PHOTOS", "CVLAB_WEIGHTS", "CVLAB_BASE", "KERAS_BACKEND"):
+    for name in ("CVLAB_PHOTOS", "CVLAB_OTHER", "CVLAB_WEIGHTS", "CVLAB_BASE", "KERAS_BACKEND"):
         monkeypatch.delenv(name, raising=False)
     try:
         status = command.main(arguments)
@@ -270,7 +271,7 @@ def test_the_notebooks_are_found_from_anywhere(project: Path, tmp_path: Path) ->
     assert "1 notebooks as slides" in cvlab(elsewhere, "slides", "04", *arguments).stdout
     assert (elsewhere / "made/quick/slides/04_b.html").exists()
     # Without a folder of notebooks here, those beside the package are taken.
-    assert "16 notebooks without" in cvlab(elsewhere, "student").stdout
+    assert "17 notebooks without" in cvlab(elsewhere, "student").stdout
 
 
 def test_lab_opens_the_first_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

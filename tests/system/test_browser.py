@@ -34,9 +34,12 @@ PHONE, DESK = (375, 812), (1280, 800)
 
 
 class Browser:
-    """A headless Chromium, driven by the WebDriver protocol, that can reach nothing but files."""
+    """A headless Chromium, driven by the WebDriver protocol, that can reach nothing but files.
 
-    def __init__(self, driver: str, binary: str) -> None:
+    With `but` it can reach that host too, and `requests` tells what its pages asked for.
+    """
+
+    def __init__(self, driver: str, binary: str, but: str = "") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -46,8 +49,11 @@ class Browser:
             stderr=subprocess.DEVNULL,
         )
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        flags.append("--host-resolver-rules=MAP * ~NOTFOUND")
-        wanted = {"goog:chromeOptions": {"args": flags, "binary": binary}}
+        flags.append(f"--host-resolver-rules=MAP * ~NOTFOUND{but and f' , EXCLUDE {but}'}")
+        wanted = {
+            "goog:chromeOptions": {"args": flags, "binary": binary},
+            "goog:loggingPrefs": {"performance": "ALL" if but else "OFF"},
+        }
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -69,7 +75,7 @@ class Browser:
         body = {"cmd": command, "params": parameters}
         return self.call("POST", f"{self.session}/goog/cdp/execute", body)
 
-    def open(self, file: Path, size: tuple[int, int], scheme: str = "light") -> None:
+    def open(self, file: Path | str, size: tuple[int, int], scheme: str = "light") -> None:
         self.cdp(
             "Emulation.setDeviceMetricsOverride",
             width=size[0],
@@ -81,7 +87,8 @@ class Browser:
         self.cdp("Emulation.setEmulatedMedia", features=[feature])
         # A headless window may lack the focus, and a key pressed then goes nowhere.
         self.cdp("Emulation.setFocusEmulationEnabled", enabled=True)
-        self.call("POST", f"{self.session}/url", {"url": file.as_uri()})
+        url = file.as_uri() if isinstance(file, Path) else file
+        self.call("POST", f"{self.session}/url", {"url": url})
         # Loaded is not yet drawn: until its first frames a page may miss what is pressed.
         drawn = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
         self.call("POST", f"{self.session}/execute/async", {"script": drawn, "args": []})
@@ -98,6 +105,24 @@ class Browser:
     def screenshot(self, target: Path) -> None:
         picture = self.call("GET", f"{self.session}/screenshot")
         target.write_bytes(base64.b64decode(picture))
+
+    def requests(self) -> list[str]:
+        """The addresses that were asked for since the last call."""
+        entries = self.call("POST", f"{self.session}/se/log", {"type": "performance"})
+        messages = [json.loads(entry["message"])["message"] for entry in entries]
+        return [
+            one["params"]["request"]["url"]
+            for one in messages
+            if one["method"] == "Network.requestWillBeSent"
+        ]
+
+    def drop(self, file: Path, selector: str) -> None:
+        """Drop a file from outside the browser on an element."""
+        box = f"document.querySelector({selector!r}).getBoundingClientRect()"
+        x, y = self.run(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
+        data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.cdp("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
     def close(self) -> None:
         try:
