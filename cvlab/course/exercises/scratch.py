@@ -1,6 +1,6 @@
 """The exercises of notebooks 05 to 08: right answers, and the mistakes that readers make."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from scipy import stats
 
+from cvlab.course.exercises import broken
 from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(4)
@@ -66,7 +67,7 @@ def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]
     )
 
 
-# 06: parameters, early stopping, shuffling ------------------------------------------------
+# 06: parameters, what to change, shuffling ------------------------------------------------
 
 
 def _parameters(image_size: int, units: int, mistake: str = "") -> int:
@@ -77,23 +78,6 @@ def _parameters(image_size: int, units: int, mistake: str = "") -> int:
         size = size // 2 if mistake == "padded" else (size - 2 + (mistake == "rounded up")) // 2
         channels = filters
     return total + (size * size * channels + bias) * units + units + bias
-
-
-def _stopping(
-    val_loss: Sequence[float], patience: int, *, late: int = 0, resets: bool = True, first: int = 1
-) -> tuple[int, int]:
-    """When early stopping stops, and which epoch it keeps; the options are the readers' mistakes.
-
-    An epoch stops the training if the lowest loss up to it lies `patience` epochs back.
-    """
-    epochs = range(1, len(val_loss) + 1)
-    kept_at = [int(np.argmin(val_loss[:epoch])) + 1 for epoch in epochs]
-    worse = [epoch - kept for epoch, kept in zip(epochs, kept_at, strict=True)]
-    if not resets:
-        worse = np.cumsum(np.array(worse) > 0).tolist()
-    enough = (epoch for epoch, waited in zip(epochs, worse, strict=True) if waited >= patience)
-    stopped = min(next(enough, len(val_loss)) + late, len(val_loss))
-    return stopped - 1 + first, kept_at[stopped - 1] - 1 + first
 
 
 def _shuffled(
@@ -228,6 +212,32 @@ _MAPS: Final = _rng.normal(size=(3, 4, 5, 6))
 _KEPT: Final = _rng.random((3, 6)) < 0.5
 _IMAGE: Final = _rng.random((8, 12, 3))
 
+_SIGNS: Final = {
+    ("A", "lower learning rate"): "a learning rate that is too high makes the loss jump. A's "
+    "falls smoothly.",
+    ("A", "more training images"): "more images help a network that fits its training images and "
+    "no others. A's training accuracy is low, too.",
+    ("A", "train longer"): "the curves have nearly leveled off. What else keeps a network from "
+    "fitting its training images?",
+    ("B", "lower learning rate"): "the training loss reaches 0 without a jump, so the learning "
+    "rate works. Look at the gap.",
+    ("B", "more hidden units"): "the training accuracy is 100 %, so the network is large enough. "
+    "Why does the validation accuracy not follow?",
+    ("B", "train longer"): "the training loss is near 0: there is nothing left to learn from "
+    "these images.",
+    ("C", "more hidden units"): "a network that is too small learns something, and its curves are "
+    "smooth. C's loss jumps first, and then stays at chance level.",
+    ("C", "more training images"): "with too few images the training accuracy is far above the "
+    "validation accuracy. C's are both at chance level.",
+    ("C", "train longer"): "after some jumps the loss stays at ln 10. Another hundred of such "
+    "epochs would not change that.",
+    ("D", "lower learning rate"): "the loss falls smoothly, and too slowly already.",
+    ("D", "more hidden units"): "both losses still fall in the last epoch, so you do not know yet "
+    "how far this network gets.",
+    ("D", "more training images"): "training and validation stay together, so there is no "
+    "overfitting. Are the curves at their end?",
+}
+
 EXERCISES: Final = {
     "05.1": Exercise(
         truth=_fault,
@@ -293,26 +303,13 @@ EXERCISES: Final = {
         },
     ),
     "06.2": Exercise(
-        truth=_stopping,
-        cases=(
-            ([0.69, 0.6, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8], 3),
-            ([0.69, 0.6, 0.65, 0.5, 0.55, 0.6, 0.45, 0.5, 0.6, 0.7], 3),
-            ([0.69, 0.6, 0.65, 0.5, 0.55, 0.6, 0.45, 0.5, 0.6, 0.7], 2),
-            ([0.69, 0.6, 0.5, 0.4], 2),
-        ),
-        why="Patience is a hyperparameter: too little stops at the first noisy epoch, too much "
-        "costs epochs. The kept epoch is the same as long as nothing better would have come.",
-        mistakes={
-            "Python counts from 0, epochs from 1.": partial(_stopping, first=0),
-            "You stop one epoch too late: at `patience` epochs without improvement, not after "
-            "them.": partial(_stopping, late=1),
-            "The count of epochs without improvement starts again at each new lowest "
-            "loss.": partial(_stopping, resets=False),
-            "The weights that are kept are those of the lowest loss, not those of the last "
-            "epoch.": lambda loss, patience: (_stopping(loss, patience)[0],) * 2,
-            "You stop at the first epoch that is worse. What is the patience "
-            "for?": lambda loss, patience: _stopping(loss, 1),
-        },
+        truth=broken.needed,
+        cases=((),),
+        why="A cannot fit even its training images: its capacity is too small. B fits them "
+        "perfectly and nothing else: it overfits. C takes steps that are too long. D is not "
+        "finished.",
+        mistakes=broken.one_wrong(broken.needed(), _SIGNS),
+        look=partial(broken.first_wrong, right=broken.needed(), listed=broken.REMEDIES),
     ),
     "06.3": Exercise(
         truth=_shuffled,
