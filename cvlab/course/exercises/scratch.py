@@ -217,7 +217,7 @@ _SIGNS: Final = {
     "falls smoothly.",
     ("A", "more training images"): "more images help a network that fits its training images and "
     "no others. A's training accuracy is low, too.",
-    ("A", "train longer"): "the curves have nearly leveled off. What else keeps a network from "
+    ("A", "train longer"): "the curves level off far above 0. What else keeps a network from "
     "fitting its training images?",
     ("B", "lower learning rate"): "the training loss reaches 0 without a jump, so the learning "
     "rate works. Look at the gap.",
