@@ -111,7 +111,7 @@ def _remedied(letter: str, remedy: str | None) -> Curves:
 def first_wrong(answer: Any, *, right: Mapping[str, str], listed: Sequence[str]) -> Any:
     """Return the first entry of an answer that is wrong, so that the hint is about that."""
     if not isinstance(answer, dict):
-        return answer
+        return "not a dictionary"
     named = {str(key): str(value).strip().lower() for key, value in answer.items()}
     for letter, choice in right.items():
         if (given := named.get(letter, "")) != choice:
@@ -121,7 +121,7 @@ def first_wrong(answer: Any, *, right: Mapping[str, str], listed: Sequence[str])
 
 def one_wrong(
     right: Mapping[str, str], hints: Mapping[tuple[str, str], str]
-) -> dict[str, Callable[[], dict[str, str]]]:
+) -> dict[str, Callable[[], Any]]:
     """Return answers with one wrong entry by their hints, as `Exercise.mistakes` takes them.
 
     Args:
@@ -129,12 +129,13 @@ def one_wrong(
         hints: By letter and wrong choice what speaks against it.
     """
     unlisted = dict.fromkeys(
-        ((letter, "") for letter in right), "this is not in the list. Copy the words of the list."
+        ((letter, "") for letter in right), "choose one of the list, in the words of the list."
     )
-    return {
+    answers: dict[str, Callable[[], Any]] = {
         f"{letter}: {hint}": lambda letter=letter, choice=choice: {**right, letter: choice}
         for (letter, choice), hint in {**hints, **unlisted}.items()
     }
+    return answers | {"The answer is a dictionary: a choice for each letter.": lambda: ""}
 
 
 def _train(

@@ -74,10 +74,11 @@ def _parameters(image_size: int, units: int, mistake: str = "") -> int:
     """The small convnet's, layer by layer; `mistake` names one that readers make."""
     size, channels, total, bias = image_size, 3, 0, mistake != "no bias"
     for filters in (32, 64, 128, 128):
-        total += (9 * channels + bias) * filters
+        total += (9 * (1 if mistake == "one channel" else channels) + bias) * filters
         size = size // 2 if mistake == "padded" else (size - 2 + (mistake == "rounded up")) // 2
         channels = filters
-    return total + (size * size * channels + bias) * units + units + bias
+    last = 0 if mistake == "no output" else units + bias
+    return total + (size * size * channels + bias) * units + last
 
 
 def _shuffled(
@@ -93,6 +94,8 @@ def _pairing(
     answer: tuple[Array, Array], images: Array, labels: Array, seed: int
 ) -> dict[str, bool]:
     """What matters of a shuffled set of different images, whatever its order."""
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return {"two": False}
     of_image = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
     shuffled, theirs = np.asarray(answer[0]), np.asarray(answer[1])
     found = [image.tobytes() for image in shuffled]
@@ -300,6 +303,12 @@ EXERCISES: Final = {
             "Pooling rounds an odd size down: an incomplete window is left out.": partial(
                 _parameters, mistake="rounded up"
             ),
+            "A filter has one 3 × 3 kernel for each channel of its input.": partial(
+                _parameters, mistake="one channel"
+            ),
+            "The last layer is missing: the single unit that gives the probability.": partial(
+                _parameters, mistake="no output"
+            ),
         },
     ),
     "06.2": Exercise(
@@ -328,6 +337,7 @@ EXERCISES: Final = {
             "once.": partial(_shuffled, replaced=True),
             "This is the order of before. Without any shuffling the pairs are right, but the task "
             "is to shuffle them.": lambda images, labels, seed: (images, labels),
+            "Return two arrays, the images and the labels.": lambda images, labels, seed: images,
             "You sorted the images by their label. Then most batches have one class "
             "only.": lambda images, labels, seed: (
                 images[np.argsort(labels, kind="stable")],
@@ -360,11 +370,12 @@ EXERCISES: Final = {
         why="RandomBrightness expects values from 0 to 255 unless value_range says otherwise: on "
         "values from 0 to 1 it added up to 51. It now gets the range that it expects.",
         mistakes={
-            "Still broken: a value far above 1 leaves the layers. Which range of values does "
+            "Still broken: values above 1 leave the layers. Which range of values does "
             "RandomBrightness expect, by default?": lambda: _front("rfb"),
             "Without RandomBrightness the network learns, but the cause is not found. Keep all "
             "three layers.": lambda: _front("rf"),
             "The network needs values from 0 to 1: keep the Rescaling.": lambda: _front("bf"),
+            "RandomFlip is missing: keep all three layers.": lambda: _front("br"),
         },
     ),
     "07.3": Exercise(
@@ -385,6 +396,12 @@ EXERCISES: Final = {
             "image.": lambda predict, images: predict((images + images[:, :, ::-1]) / 2),
             "That is the sum. A probability lies between 0 and 1.": lambda predict, images: (
                 predict(images) + predict(images[:, :, ::-1])
+            ),
+            "Only the mirror image is used; the original image counts too.": (
+                lambda predict, images: predict(images[:, :, ::-1])
+            ),
+            "That reverses the order of the images: the first axis counts them.": (
+                lambda predict, images: (predict(images) + predict(images[::-1])) / 2
             ),
             "Those are votes. Average the probabilities, so that confidence "
             "counts.": lambda predict, images: (

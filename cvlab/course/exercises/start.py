@@ -57,10 +57,11 @@ def _by_nudges(x: Array, labels: Array, weights: Array, bias: Array) -> tuple[Ar
 def _softmax_gradient(
     x: Array, labels: Array, weights: Array, bias: Array, *, mistake: str
 ) -> tuple[Array, Array]:
-    exponentials = np.exp(x @ weights + bias)
+    exponentials = np.exp(x @ weights + (0 if mistake == "no bias" else bias))
     axis = 0 if mistake == "axis" else 1
     p = exponentials / exponentials.sum(axis=axis, keepdims=True)
-    error = p if mistake == "labels" else p - np.eye(len(bias))[labels]
+    true = np.eye(len(bias))[labels]
+    error = p if mistake == "labels" else (p - true) * (true if mistake == "one class" else 1)
     if mistake == "sigmoid":
         error = error * p * (1 - p)
     error = error / (1 if mistake == "sum" else len(x)) * (-1 if mistake == "sign" else 1)
@@ -209,6 +210,11 @@ EXERCISES: Final = {
             "should be.": partial(_softmax_gradient, mistake="labels"),
             "The softmax was taken over the examples. The probabilities of one example must sum "
             "to 1.": partial(_softmax_gradient, mistake="axis"),
+            "Only the true class of each example has a gradient here. The other classes have one "
+            "too: their probabilities must fall.": partial(_softmax_gradient, mistake="one class"),
+            "The probabilities are those of softmax(x @ weights). The bias is missing.": partial(
+                _softmax_gradient, mistake="no bias"
+            ),
             "There is a factor p (1 − p) too many. It belongs to the squared error; with "
             "cross-entropy it cancels.": partial(_softmax_gradient, mistake="sigmoid"),
         },
