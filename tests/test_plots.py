@@ -13,6 +13,7 @@ from PIL import Image
 
 from cvlab import plots
 from cvlab.evaluation.measure import Interval
+from cvlab.plots.style import percent
 
 
 def luminance(color: str) -> float:
@@ -235,14 +236,14 @@ def test_diagram_refuses_arrows_that_lead_nowhere_or_upward() -> None:
 def test_recorded_curves_have_a_panel_per_run_and_say_the_test_accuracy() -> None:
     history = {"accuracy": [0.6, 0.8], "val_accuracy": [0.6, 0.7]}
     test = Interval(0.72, 0.69, 0.75)
-    fig = plots.recorded_curves({"laptop": (history, test), "lecture": ({}, test)}, lecture=0.7)
+    runs = {"laptop": (history, test), "lecture": (history, test)}
+    fig = plots.recorded_curves(runs, lecture=0.7)
     assert "laptop: test 72.0 % (69.0 to 75.0 %)" in fig.alt
-    first, second = fig.axes
+    first, _ = fig.axes
     training, validation, *_ = first.lines
     assert np.array_equal(training.get_ydata(), history["accuracy"])
     assert np.array_equal(validation.get_ydata(), history["val_accuracy"])
     assert training.get_linestyle() != validation.get_linestyle()
-    assert len(second.lines) == 1  # of a run without curves only the lecture's figure
     with pytest.raises(ValueError, match="no recorded run"):
         plots.recorded_curves({}, lecture=0.7)
 
@@ -331,3 +332,13 @@ def test_blocks_of_all_sizes_have_boxes_of_one_size() -> None:
     limits = [(np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())) for ax in fig.axes]
     assert limits[0] == pytest.approx(limits[1])
     assert fig.get_figwidth() >= 8.5
+
+
+def test_ticks_in_percent_are_not_rounded() -> None:
+    assert [percent(share) for share in (0, 0.07, 0.575, 0.975, 1)] == [
+        "0%",
+        "7%",
+        "57.5%",
+        "97.5%",
+        "100%",
+    ]

@@ -93,14 +93,14 @@ def on_photos(claim: str, folder: Path = FOLDER) -> dict[str, tuple[Recorded, Fi
 
 
 def curves(claim: str, folder: Path = FOLDER) -> dict[str, tuple[History, Interval]]:
-    """Return what the runs on photos recorded for an accuracy, as `plots.recorded_curves` takes it.
+    """Return the curves that runs on photos recorded, as `plots.recorded_curves` takes them.
 
     Args:
         claim: Key of `statements.CLAIMS`, of an accuracy.
         folder: Where the runs are kept.
 
     Returns:
-        Training history (empty if it was not kept) and test accuracy, by the run's name and
+        Training history and test accuracy of the runs that kept both, by the run's name and
         machine, with the base where one was trained on (from notebook 09 on).
     """
     return {
@@ -109,7 +109,7 @@ def curves(claim: str, folder: Path = FOLDER) -> dict[str, tuple[History, Interv
             found.interval,
         )
         for name, (run, found) in on_photos(claim, folder).items()
-        if found.interval is not None
+        if found.history and found.interval
     }
 
 

@@ -100,13 +100,9 @@ def of(name: str, trials: Iterable[Trial]) -> list[Trial]:
 def accuracy(name: str, trials: Iterable[Trial]) -> measure.Interval:
     """Return an experiment's mean test accuracy with Student's 95 % t interval over seeds.
 
-    The interval ends at 0 and 1 at the latest. A single seed has no spread; its interval is
-    Wilson's, over photos.
+    The interval ends at 0 and 1 at the latest.
     """
-    found = of(name, trials)
-    if len(found) == 1:
-        return measure.wilson_interval(int(found[0].right.sum()), found[0].right.size)
-    mean = measure.mean_interval([trial.accuracy for trial in found])
+    mean = measure.mean_interval([trial.accuracy for trial in of(name, trials)])
     # Where seeds differ widely, t reaches beyond what a share can be.
     return measure.Interval(mean.value, max(0.0, mean.low), min(1.0, mean.high))
 
@@ -119,7 +115,7 @@ class Comparison:
         first: Name of the first experiment.
         second: Name of the second experiment.
         over_seeds: Gain in accuracy from the first to the second, with Student's 95 % t interval
-            over seeds: the uncertainty of the training, on these test photos. None for one seed.
+            over seeds: the uncertainty of the training, on these test photos.
         over_photos: The same gain with the interval over photos, each with its mean over seeds: the
             uncertainty of the test photos.
         p_values: Of McNemar's exact test of each seed, after Holm's correction for their number.
@@ -128,7 +124,7 @@ class Comparison:
 
     first: str
     second: str
-    over_seeds: measure.Interval | None
+    over_seeds: measure.Interval
     over_photos: measure.Interval
     p_values: tuple[float, ...]
     better: tuple[str, ...]
@@ -138,14 +134,14 @@ def compare(first: str, second: str, trials: Iterable[Trial]) -> Comparison:
     """Compare two experiments over the seeds that both have.
 
     Raises:
-        ValueError: If an experiment has no trials, or they share no seed.
+        ValueError: If an experiment has no trials, or they share fewer than two seeds.
     """
     kept = list(trials)
     before, after = ({one.seed: one.right for one in of(name, kept)} for name in (first, second))
     seeds = sorted(before.keys() & after.keys())
-    if not seeds:
+    if len(seeds) < 2:
         raise ValueError(
-            f"{first!r} and {second!r} share no seed, so their trials cannot be paired: run "
+            f"{first!r} and {second!r} share {len(seeds)} seeds, and a comparison needs two: run "
             "`python -m cvlab vgg16` with the same --seeds for both"
         )
     gains = np.stack([after[seed].astype(float) - before[seed] for seed in seeds])
@@ -155,7 +151,7 @@ def compare(first: str, second: str, trials: Iterable[Trial]) -> Comparison:
     return Comparison(
         first,
         second,
-        measure.mean_interval(gains.mean(axis=1).tolist()) if len(seeds) > 1 else None,
+        measure.mean_interval(gains.mean(axis=1).tolist()),
         measure.mean_interval(gains.mean(axis=0).tolist()),
         tuple(p_values),
         tuple(name if p < 0.05 else "" for name, p in zip(wins, p_values, strict=True)),
@@ -222,8 +218,7 @@ def table(names: Sequence[str], trials: Iterable[Trial] | None = None) -> Table:
             found = compare(names[0], name, kept)
             wins, losses = found.better.count(name), found.better.count(names[0])
             among = f"better in {wins}, worse in {losses} of {len(found.better)}"
-            over_seeds = found.over_seeds.points() if found.over_seeds else "one seed"
-            row += [over_seeds, found.over_photos.points(), among]
+            row += [found.over_seeds.points(), found.over_photos.points(), among]
         rows.append(row)
     return Table(
         (

@@ -5,10 +5,21 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from cvlab.evaluation.measure import Interval
-from cvlab.plots.style import BLUE, CYCLE, DASHES, MARKERS, MUTED, ORANGE, Figure, figure, style
+from cvlab.plots.style import (
+    BLUE,
+    CYCLE,
+    DASHES,
+    MARKERS,
+    MUTED,
+    ORANGE,
+    Figure,
+    figure,
+    percent,
+    style,
+)
 
 
 @style()
@@ -66,7 +77,7 @@ def training_curves(
     if overfits_at is not None:
         where = {"transform": loss.get_xaxis_transform(), "ha": "center", "va": "bottom"}
         loss.text(overfits_at, 1.01, f"overfits from epoch {overfits_at}", fontsize=9, **where)
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    accuracy.yaxis.set_major_formatter(percent)
     loss.set_ylim(bottom=0)
     fig.suptitle(title, x=0.01, ha="left")
     return fig
@@ -124,7 +135,7 @@ def accuracies(
     beyond = max(0.0, right + room - max(1.0, right))  # nothing lies beyond 100 %
     ax.set_xlim(left - room - beyond, right + room - beyond)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.xaxis.set_major_formatter(percent)
     ax.set_xlabel(xlabel)
     fig.legend(loc="outside lower center", ncols=3)
     return fig

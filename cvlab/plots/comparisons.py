@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from cvlab.evaluation import measure
-from cvlab.plots.style import BLUE, CARD, INK, MUTED, ORANGE, RED, Figure, figure, style
+from cvlab.plots.style import BLUE, CARD, INK, MUTED, ORANGE, RED, Figure, figure, percent, style
 
 
 @style()
@@ -58,7 +57,7 @@ def seeds(
     ax.set_yticks(range(len(values)), list(values))
     ax.set_ylim(len(values) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.xaxis.set_major_formatter(percent)
     ax.set_xlabel(f"{xlabel} (circle: one seed, bar: mean)")
     fig.suptitle(title, x=0.01, ha="left", fontsize=11)
     return fig

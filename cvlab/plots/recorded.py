@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from cvlab.evaluation.measure import Interval
-from cvlab.plots.style import BLUE, CYCLE, INK, MUTED, ORANGE, SKY, Figure, figure, style
+from cvlab.plots.style import BLUE, CYCLE, INK, MUTED, ORANGE, SKY, Figure, figure, percent, style
 
 
 @style()
@@ -22,8 +22,8 @@ def recorded_curves(
     """Plot accuracy against the epoch for recorded runs on photos, one panel each.
 
     Args:
-        runs: By label `History.history` of the training (or nothing, if that was not kept) and the
-            test accuracy, as `cvlab.course.recorded.curves` returns them.
+        runs: By label `History.history` of the training and the test accuracy, as
+            `cvlab.course.recorded.curves` returns them.
         lecture: The lecture's figure, as a share.
         marks: Epochs to mark with the best validation accuracy so far, in runs that are as long.
 
@@ -35,10 +35,9 @@ def recorded_curves(
     alt = "; ".join(f"{label}: test {test.percent()}" for label, (_, test) in runs.items())
     fig, axes = figure(1, len(runs), height=3.2, alt=f"Recorded on photos. {alt}")
     for ax, (label, (history, test)) in zip(axes[0], runs.items(), strict=True):
-        epochs = np.arange(1, len(history.get("accuracy", ())) + 1)
-        if epochs.size:
-            ax.plot(epochs, history["accuracy"], ls="--", color=ORANGE, label="training")
-            ax.plot(epochs, history["val_accuracy"], color=BLUE, label="validation")
+        epochs = np.arange(1, len(history["accuracy"]) + 1)
+        ax.plot(epochs, history["accuracy"], ls="--", color=ORANGE, label="training")
+        ax.plot(epochs, history["val_accuracy"], color=BLUE, label="validation")
         for mark in marks:
             if mark <= epochs.size:
                 best = max(history["val_accuracy"][:mark])
@@ -50,7 +49,7 @@ def recorded_curves(
         ax.axhline(lecture, color=INK, ls=":", label="lecture")
         ax.set(title=f"{label}\ntest {test.percent()}", xlabel="epoch", ylabel="accuracy")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        ax.yaxis.set_major_formatter(percent)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
 
@@ -91,7 +90,7 @@ def ladder(
         _stairs(ax, heights, p_values.get(label), color)
         ax.set_title(label)
         ax.set_xticks(range(len(rungs)), names, fontsize=8.5)
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        ax.yaxis.set_major_formatter(percent)
         ax.set(xlim=(-0.5, len(rungs) - 0.5), ylim=(lowest - 0.07, 1.09))
         ax.set_yticks([tick / 10 for tick in range(int(10 * lowest), 11)])
         ax.grid(visible=False, axis="x")

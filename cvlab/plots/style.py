@@ -113,3 +113,8 @@ def figure(
         axes = fig.subplots(rows, columns, squeeze=False)
     fig.alt = alt
     return fig, axes
+
+
+def percent(share: float, _: object = None) -> str:
+    """Write a share as a percentage, as a formatter of ticks: `0.575` becomes `57.5%`."""
+    return f"{100 * share:.4g}%"

@@ -89,7 +89,7 @@ def test_the_message_says_what_is_wrong_and_not_what_is_right() -> None:
     assert "1 of 3 numbers are off" in message(lambda v: np.where(v < 0, 0, v**2))
     assert "It differs in 1 of 2 cases" in message(lambda v: np.where(v < 0, 0, v**2))
     assert "not finite" in message(lambda v: np.where(v < 0, np.inf, v**2))
-    assert "not the kind of answer" in message(lambda v: "nine")
+    assert "it is 'nine', and a number or an array is asked for" in message(lambda v: "nine")
     assert "must be a number" in message(lambda v: v > 0)
     assert message(lambda v: v / "x").startswith("It stops for (array (3,)) with ")
     assert message(lambda: 0).startswith("It stops for (array (3,)) with TypeError: ")

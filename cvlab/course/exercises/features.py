@@ -78,7 +78,9 @@ def _probe(
         slope, slope_of_bias = np.zeros_like(weights), 0.0
         for row, label in zip(features, labels, strict=True):
             logit = float(row @ weights + bias)
-            error = (logit if mistake == "no sigmoid" else 1 / (1 + exp(-logit))) - label
+            p = 1 / (1 + exp(-logit))
+            error = (logit if mistake == "no sigmoid" else p) - label
+            error *= p * (1 - p) if mistake == "squared error" else 1
             slope += error * row
             slope_of_bias += error
         step = learning_rate / (1 if mistake == "sum" else len(labels))
@@ -250,6 +252,8 @@ EXERCISES: Final = {
                 _probe, mistake="no sigmoid"
             ),
             "The bias is trained, too.": partial(_probe, mistake="no bias"),
+            "There is a factor p (1 − p) too many. It belongs to the squared error; with "
+            "cross-entropy it cancels.": partial(_probe, mistake="squared error"),
         },
     ),
     "11.1": Exercise(
@@ -318,6 +322,10 @@ EXERCISES: Final = {
             "label.": partial(_accuracy_of_batches, mistake="broadcast"),
             "In each batch, shape (n, 1) meets shape (n,): NumPy compares every prediction with "
             "every label, and the sum counts all pairs.": _broadcast_in_batches,
+            "np.argmax over a single column is always 0: compare the probability with "
+            "0.5.": lambda predict, batches: float(
+                np.mean(np.concatenate([y == 0 for _, y in batches]))
+            ),
             "A mean of the batches' accuracies gives the images of a small last batch more "
             "weight.": partial(_accuracy_of_batches, mistake="mean of batches"),
         },
@@ -338,6 +346,8 @@ EXERCISES: Final = {
             "confidence.": lambda p, t: 1 / (1 + np.exp(-t * np.log(p / (1 - p)))),
             "That is the logit itself: the sigmoid turns it back into "
             "a probability.": lambda p, t: np.log(p / (1 - p)) / t,
+            "That moves every probability toward 0.5 by the same factor. A temperature divides the "
+            "logit.": lambda p, t: 0.5 + (p - 0.5) / t,
             "A power of the probability moves 0.5 itself, and with it the accuracy.": lambda p, t: (
                 p ** (1 / t)
             ),

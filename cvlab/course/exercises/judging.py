@@ -188,8 +188,17 @@ def _difference(given: Any, expected: Any, tolerance: float) -> str:
     if a is not None and b is not None:
         return _difference_of_numbers(a, b, tolerance)
     if type(given) is not type(expected):
-        return f"it is {_describe(given)}, which is not the kind of answer asked for"
-    return "the choice is another one"
+        return f"it is {_describe(given)}, and {_kind(expected)} is asked for"
+    return f"{_describe(given)} is not the right choice"
+
+
+def _kind(expected: Any) -> str:
+    """Return which kind of answer is asked for."""
+    if isinstance(expected, tuple | list):
+        return f"a tuple of {len(expected)} parts"
+    if isinstance(expected, str):
+        return "a text"
+    return "another kind of answer" if _array(expected) is None else "a number or an array"
 
 
 def _difference_of_numbers(a: Any, b: Any, tolerance: float) -> str:
@@ -215,5 +224,7 @@ def _describe(value: Any) -> str:
     """Return a value in few words: an array by its shape, anything else as Python writes it."""
     if isinstance(value, np.ndarray) and value.ndim:
         return f"array {value.shape}"
+    if callable(value):
+        return "a function"
     text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= 40 else f"{type(value).__name__} of {len(text)} characters"
+    return text if len(text) <= 60 else f"{type(value).__name__} of {len(text)} characters"

@@ -1,6 +1,6 @@
 """The exercises of notebooks 05 to 08: right answers, and the mistakes that readers make."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from scipy import stats
 
+from cvlab.course.exercises import broken
 from cvlab.course.exercises.judging import Array, Exercise
 
 _rng = np.random.default_rng(4)
@@ -66,34 +67,18 @@ def _standardized(train: Array, test: Array, source: str) -> tuple[Array, Array]
     )
 
 
-# 06: parameters, early stopping, shuffling ------------------------------------------------
+# 06: parameters, what to change, shuffling ------------------------------------------------
 
 
 def _parameters(image_size: int, units: int, mistake: str = "") -> int:
     """The small convnet's, layer by layer; `mistake` names one that readers make."""
     size, channels, total, bias = image_size, 3, 0, mistake != "no bias"
     for filters in (32, 64, 128, 128):
-        total += (9 * channels + bias) * filters
+        total += (9 * (1 if mistake == "one channel" else channels) + bias) * filters
         size = size // 2 if mistake == "padded" else (size - 2 + (mistake == "rounded up")) // 2
         channels = filters
-    return total + (size * size * channels + bias) * units + units + bias
-
-
-def _stopping(
-    val_loss: Sequence[float], patience: int, *, late: int = 0, resets: bool = True, first: int = 1
-) -> tuple[int, int]:
-    """When early stopping stops, and which epoch it keeps; the options are the readers' mistakes.
-
-    An epoch stops the training if the lowest loss up to it lies `patience` epochs back.
-    """
-    epochs = range(1, len(val_loss) + 1)
-    kept_at = [int(np.argmin(val_loss[:epoch])) + 1 for epoch in epochs]
-    worse = [epoch - kept for epoch, kept in zip(epochs, kept_at, strict=True)]
-    if not resets:
-        worse = np.cumsum(np.array(worse) > 0).tolist()
-    enough = (epoch for epoch, waited in zip(epochs, worse, strict=True) if waited >= patience)
-    stopped = min(next(enough, len(val_loss)) + late, len(val_loss))
-    return stopped - 1 + first, kept_at[stopped - 1] - 1 + first
+    last = 0 if mistake == "no output" else units + bias
+    return total + (size * size * channels + bias) * units + last
 
 
 def _shuffled(
@@ -109,6 +94,8 @@ def _pairing(
     answer: tuple[Array, Array], images: Array, labels: Array, seed: int
 ) -> dict[str, bool]:
     """What matters of a shuffled set of different images, whatever its order."""
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return {"two": False}
     of_image = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
     shuffled, theirs = np.asarray(answer[0]), np.asarray(answer[1])
     found = [image.tobytes() for image in shuffled]
@@ -228,6 +215,32 @@ _MAPS: Final = _rng.normal(size=(3, 4, 5, 6))
 _KEPT: Final = _rng.random((3, 6)) < 0.5
 _IMAGE: Final = _rng.random((8, 12, 3))
 
+_SIGNS: Final = {
+    ("A", "lower learning rate"): "a learning rate that is too high makes the loss jump. A's "
+    "falls smoothly.",
+    ("A", "more training images"): "more images help a network that fits its training images and "
+    "no others. A's training accuracy is low, too.",
+    ("A", "train longer"): "the curves level off far above 0. What else keeps a network from "
+    "fitting its training images?",
+    ("B", "lower learning rate"): "the training loss reaches 0 without a jump, so the learning "
+    "rate works. Look at the gap.",
+    ("B", "more hidden units"): "the training accuracy is 100 %, so the network is large enough. "
+    "Why does the validation accuracy not follow?",
+    ("B", "train longer"): "the training loss is near 0: there is nothing left to learn from "
+    "these images.",
+    ("C", "more hidden units"): "a network that is too small learns something, and its curves are "
+    "smooth. C's loss jumps first, and then stays at chance level.",
+    ("C", "more training images"): "with too few images the training accuracy is far above the "
+    "validation accuracy. C's are both at chance level.",
+    ("C", "train longer"): "after some jumps the loss stays at ln 10. Another hundred of such "
+    "epochs would not change that.",
+    ("D", "lower learning rate"): "the loss falls smoothly, and too slowly already.",
+    ("D", "more hidden units"): "both losses still fall in the last epoch, so you do not know yet "
+    "how far this network gets.",
+    ("D", "more training images"): "training and validation stay together, so there is no "
+    "overfitting. Are the curves at their end?",
+}
+
 EXERCISES: Final = {
     "05.1": Exercise(
         truth=_fault,
@@ -290,29 +303,22 @@ EXERCISES: Final = {
             "Pooling rounds an odd size down: an incomplete window is left out.": partial(
                 _parameters, mistake="rounded up"
             ),
+            "A filter has one 3 × 3 kernel for each channel of its input.": partial(
+                _parameters, mistake="one channel"
+            ),
+            "The last layer is missing: the single unit that gives the probability.": partial(
+                _parameters, mistake="no output"
+            ),
         },
     ),
     "06.2": Exercise(
-        truth=_stopping,
-        cases=(
-            ([0.69, 0.6, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8], 3),
-            ([0.69, 0.6, 0.65, 0.5, 0.55, 0.6, 0.45, 0.5, 0.6, 0.7], 3),
-            ([0.69, 0.6, 0.65, 0.5, 0.55, 0.6, 0.45, 0.5, 0.6, 0.7], 2),
-            ([0.69, 0.6, 0.5, 0.4], 2),
-        ),
-        why="Patience is a hyperparameter: too little stops at the first noisy epoch, too much "
-        "costs epochs. The kept epoch is the same as long as nothing better would have come.",
-        mistakes={
-            "Python counts from 0, epochs from 1.": partial(_stopping, first=0),
-            "You stop one epoch too late: at `patience` epochs without improvement, not after "
-            "them.": partial(_stopping, late=1),
-            "The count of epochs without improvement starts again at each new lowest "
-            "loss.": partial(_stopping, resets=False),
-            "The weights that are kept are those of the lowest loss, not those of the last "
-            "epoch.": lambda loss, patience: (_stopping(loss, patience)[0],) * 2,
-            "You stop at the first epoch that is worse. What is the patience "
-            "for?": lambda loss, patience: _stopping(loss, 1),
-        },
+        truth=broken.needed,
+        cases=((),),
+        why="A cannot fit even its training images: its capacity is too small. B fits them "
+        "perfectly and nothing else: it overfits. C takes steps that are too long. D is not "
+        "finished.",
+        mistakes=broken.one_wrong(broken.needed(), _SIGNS),
+        look=partial(broken.first_wrong, right=broken.needed(), listed=broken.REMEDIES),
     ),
     "06.3": Exercise(
         truth=_shuffled,
@@ -331,6 +337,7 @@ EXERCISES: Final = {
             "once.": partial(_shuffled, replaced=True),
             "This is the order of before. Without any shuffling the pairs are right, but the task "
             "is to shuffle them.": lambda images, labels, seed: (images, labels),
+            "Return two arrays, the images and the labels.": lambda images, labels, seed: images,
             "You sorted the images by their label. Then most batches have one class "
             "only.": lambda images, labels, seed: (
                 images[np.argsort(labels, kind="stable")],
@@ -363,11 +370,12 @@ EXERCISES: Final = {
         why="RandomBrightness expects values from 0 to 255 unless value_range says otherwise: on "
         "values from 0 to 1 it added up to 51. It now gets the range that it expects.",
         mistakes={
-            "Still broken: a value far above 1 leaves the layers. Which range of values does "
+            "Still broken: values above 1 leave the layers. Which range of values does "
             "RandomBrightness expect, by default?": lambda: _front("rfb"),
             "Without RandomBrightness the network learns, but the cause is not found. Keep all "
             "three layers.": lambda: _front("rf"),
             "The network needs values from 0 to 1: keep the Rescaling.": lambda: _front("bf"),
+            "RandomFlip is missing: keep all three layers.": lambda: _front("br"),
         },
     ),
     "07.3": Exercise(
@@ -388,6 +396,12 @@ EXERCISES: Final = {
             "image.": lambda predict, images: predict((images + images[:, :, ::-1]) / 2),
             "That is the sum. A probability lies between 0 and 1.": lambda predict, images: (
                 predict(images) + predict(images[:, :, ::-1])
+            ),
+            "Only the mirror image is used; the original image counts too.": (
+                lambda predict, images: predict(images[:, :, ::-1])
+            ),
+            "That reverses the order of the images: the first axis counts them.": (
+                lambda predict, images: (predict(images) + predict(images[::-1])) / 2
             ),
             "Those are votes. Average the probabilities, so that confidence "
             "counts.": lambda predict, images: (

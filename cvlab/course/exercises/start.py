@@ -1,6 +1,6 @@
 """The exercises of notebooks 00 and 01: right answers, and the mistakes that readers make."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -57,30 +57,15 @@ def _by_nudges(x: Array, labels: Array, weights: Array, bias: Array) -> tuple[Ar
 def _softmax_gradient(
     x: Array, labels: Array, weights: Array, bias: Array, *, mistake: str
 ) -> tuple[Array, Array]:
-    exponentials = np.exp(x @ weights + bias)
+    exponentials = np.exp(x @ weights + (0 if mistake == "no bias" else bias))
     axis = 0 if mistake == "axis" else 1
     p = exponentials / exponentials.sum(axis=axis, keepdims=True)
-    error = p if mistake == "labels" else p - np.eye(len(bias))[labels]
+    true = np.eye(len(bias))[labels]
+    error = p if mistake == "labels" else (p - true) * (true if mistake == "one class" else 1)
     if mistake == "sigmoid":
         error = error * p * (1 - p)
     error = error / (1 if mistake == "sum" else len(x)) * (-1 if mistake == "sign" else 1)
     return x.T @ error, error.sum(axis=0)
-
-
-def _first_wrong(answer: Any) -> Any:
-    """What is compared: the first training with a wrong cause, so that the hint is about that."""
-    if not isinstance(answer, dict):
-        return answer
-    named = {str(key): str(value).strip().lower() for key, value in answer.items()}
-    for letter, cause in broken.causes().items():
-        if named.get(letter) != cause:
-            given = named.get(letter, "missing")
-            return f"{letter}: {given if given in broken.CAUSES else 'not in the list'}"
-    return "all right"
-
-
-def _with(letter: str, cause: str) -> Callable[[], dict[str, str]]:
-    return lambda: broken.causes() | {letter: cause}
 
 
 def _stopped(losses: Sequence[float], patience: int) -> tuple[int, int]:
@@ -95,22 +80,71 @@ def _stopped_wrongly(losses: Sequence[float], patience: int, mistake: str) -> tu
     best, epoch, waited = 0, 0, 0
     for epoch in range(1, len(losses)):
         before = epoch - 1 if mistake == "previous" else best
-        waited = 0 if losses[epoch] < losses[before] else waited + 1
-        best = epoch if losses[epoch] < losses[best] else best
+        lower = losses[epoch] < losses[before]
+        if lower or (mistake == "equal" and losses[epoch] == losses[best]):
+            waited = waited if mistake == "no reset" else 0
+        else:
+            waited += 1
+        if losses[epoch] < losses[best] or (mistake == "equal" and losses[epoch] == losses[best]):
+            best = epoch
         if waited >= patience + (mistake == "late"):
             break
     if mistake == "last":
         best = epoch
     if mistake == "future":
         best = int(np.argmin(losses))
-    return epoch + 1, best + 1
+    first = 0 if mistake == "from 0" else 1
+    return epoch + first, best + first
 
+
+_SIGNS: Final = {
+    ("A", "learning rate too low"): "a low learning rate would leave the accuracy low as well. "
+    "A's is high. Why can its loss not get closer to 0?",
+    ("A", "learning rate too high"): "a high learning rate makes the loss jump or diverge. A's "
+    "falls smoothly and then flattens far above 0, although the accuracy is high.",
+    ("A", "labels shuffled"): "with shuffled labels the validation accuracy could not exceed "
+    "chance level.",
+    ("A", "inputs not scaled"): "inputs from 0 to 16 make the loss before the first step several "
+    "times ln 10. A's is close to ln 10.",
+    ("A", "all weights start at zero"): "with all weights at zero the hidden units get no "
+    "gradient, and the accuracy stays at chance level. A's is high.",
+    ("B", "learning rate too low"): "the training loss does fall, and the validation loss rises. "
+    "With a low learning rate they would stay together.",
+    ("B", "learning rate too high"): "a high learning rate would raise the training loss too. B's "
+    "falls: what can be learned about the training set that is of no use on other images?",
+    ("B", "inputs not scaled"): "inputs from 0 to 16 make the loss before the first step several "
+    "times ln 10. B's is a little above it.",
+    ("B", "softmax twice"): "two softmax functions keep the order of the classes, so the "
+    "validation accuracy gets high. B's stays at chance level.",
+    ("B", "all weights start at zero"): "with all weights at zero the loss would start at exactly "
+    "ln 10, and training and validation would stay together.",
+    ("C", "learning rate too high"): "look at the loss before the first step. No learning rate "
+    "has acted yet.",
+    ("C", "learning rate too low"): "look at the loss before the first step: it is far above "
+    "ln 10, and no learning rate has acted yet.",
+    ("C", "labels shuffled"): "an untrained network has a loss near ln 10 with any labels. C's is "
+    "far above it before the first step.",
+    ("C", "softmax twice"): "two softmax functions keep the loss below 2.5. C's starts far above.",
+    ("C", "all weights start at zero"): "with all weights at zero, all classes would have the same "
+    "probability, and the loss would start at exactly ln 10.",
+    ("D", "all weights start at zero"): "with all weights at zero the loss would start at exactly "
+    "ln 10 and stay there.",
+    ("D", "labels shuffled"): "training and validation accuracy rise together, so the labels are "
+    "right.",
+    ("D", "inputs not scaled"): "inputs from 0 to 16 make the loss before the first step several "
+    "times ln 10. D's is a little above it.",
+    ("D", "softmax twice"): "two softmax functions do not keep the accuracy low. D's is still near "
+    "chance level after 25 epochs. Why is it so slow?",
+    ("D", "learning rate too high"): "a high learning rate makes the loss jump, diverge, or stay "
+    "at ln 10. D's falls smoothly.",
+}
 
 _LOSSES: Final = (
     [1.0, 0.7, 0.8, 0.75, 0.78, 0.77, 0.6, 0.9],
     [0.9, 0.8, 0.7, 0.6],
     [0.5, 0.6, 0.55, 0.58, 0.54, 0.56, 0.4],
     [0.5, 0.5, 0.5, 0.5, 0.4],
+    [1.0, 0.9, 0.95, 0.8, 0.85, 0.7, 0.75, 0.65, 0.7, 0.8, 0.9],
 )
 
 EXERCISES: Final = {
@@ -176,6 +210,11 @@ EXERCISES: Final = {
             "should be.": partial(_softmax_gradient, mistake="labels"),
             "The softmax was taken over the examples. The probabilities of one example must sum "
             "to 1.": partial(_softmax_gradient, mistake="axis"),
+            "Only the true class of each example has a gradient here. The other classes have one "
+            "too: their probabilities must fall.": partial(_softmax_gradient, mistake="one class"),
+            "The probabilities are those of softmax(x @ weights). The bias is missing.": partial(
+                _softmax_gradient, mistake="no bias"
+            ),
             "There is a factor p (1 − p) too many. It belongs to the squared error; with "
             "cross-entropy it cancels.": partial(_softmax_gradient, mistake="sigmoid"),
         },
@@ -186,34 +225,8 @@ EXERCISES: Final = {
         why="A: two softmax functions keep the probabilities close together, so the loss stays "
         "above 1.46. B: only memorizing can lower this loss. C: the loss is far above ln 10 before "
         "the first step. D: all four curves improve, but very slowly.",
-        mistakes={
-            "A: a low learning rate would leave the accuracy low as well. A's is high. Why can its "
-            "loss not get closer to 0?": _with("A", "learning rate too low"),
-            "A: a high learning rate makes the loss jump or diverge. A's falls smoothly and then "
-            "flattens far above 0, although the accuracy is high.": _with(
-                "A", "learning rate too high"
-            ),
-            "A: with shuffled labels the validation accuracy could not exceed chance level.": _with(
-                "A", "labels shuffled"
-            ),
-            "B: the training loss does fall, and the validation loss rises. With a low learning "
-            "rate they would stay together.": _with("B", "learning rate too low"),
-            "B: a high learning rate would raise the training loss too. B's falls: what can be "
-            "learned about the training set that is of no use on other images?": _with(
-                "B", "learning rate too high"
-            ),
-            "C: look at the loss before the first step. No learning rate has acted yet.": _with(
-                "C", "learning rate too high"
-            ),
-            "C: with all weights at zero, all classes would have the same probability, and the "
-            "loss would start at exactly ln 10.": _with("C", "all weights start at zero"),
-            "D: with all weights at zero the loss would start at exactly ln 10 and stay "
-            "there.": _with("D", "all weights start at zero"),
-            "D: training and validation accuracy rise together, so the labels are right.": _with(
-                "D", "labels shuffled"
-            ),
-        },
-        look=_first_wrong,
+        mistakes=broken.one_wrong(broken.causes(), _SIGNS),
+        look=partial(broken.first_wrong, right=broken.causes(), listed=broken.CAUSES),
     ),
     "01.3": Exercise(
         truth=_stopped,
@@ -222,15 +235,22 @@ EXERCISES: Final = {
         "`patience` epochs more than needed, and a late improvement is missed.",
         mistakes={
             "You compare with the epoch before. What counts is the lowest loss so far.": (
-                lambda losses, patience: _stopped_wrongly(losses, patience, "previous")
+                partial(_stopped_wrongly, mistake="previous")
             ),
             "You stop one epoch too late: with patience 1 the first epoch without improvement is "
-            "the last.": lambda losses, patience: _stopped_wrongly(losses, patience, "late"),
+            "the last.": partial(_stopped_wrongly, mistake="late"),
             "The best epoch is not the last one, but the one with the lowest loss.": (
-                lambda losses, patience: _stopped_wrongly(losses, patience, "last")
+                partial(_stopped_wrongly, mistake="last")
             ),
             "Your best epoch comes after training has stopped. Its loss was never computed.": (
-                lambda losses, patience: _stopped_wrongly(losses, patience, "future")
+                partial(_stopped_wrongly, mistake="future")
+            ),
+            "Python counts from 0, epochs from 1.": partial(_stopped_wrongly, mistake="from 0"),
+            "Each new lowest loss starts the count of epochs without improvement again.": partial(
+                _stopped_wrongly, mistake="no reset"
+            ),
+            "A loss that only equals the lowest one is no improvement.": partial(
+                _stopped_wrongly, mistake="equal"
             ),
         },
     ),
