@@ -4,6 +4,7 @@ A small network learns the digits in NumPy, so that nothing but the fault decide
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -104,8 +105,8 @@ def _remedied(letter: str, remedy: str | None) -> Curves:
         settings["images"] = _FEWER
     elif remedy == "train longer":
         settings["epochs"] *= 6
-    rate = settings.pop("rate")
-    return _train(rate=rate, **{name: int(value) for name, value in settings.items()})
+    epochs, hidden, images = (int(settings[name]) for name in ("epochs", "hidden", "images"))
+    return _train(epochs, hidden=hidden, rate=settings["rate"], images=images)
 
 
 def first_wrong(answer: Any, *, right: Mapping[str, str], listed: Sequence[str]) -> Any:
@@ -132,7 +133,7 @@ def one_wrong(
         ((letter, "") for letter in right), "choose one of the list, in the words of the list."
     )
     answers: dict[str, Callable[[], Any]] = {
-        f"{letter}: {hint}": lambda letter=letter, choice=choice: {**right, letter: choice}
+        f"{letter}: {hint}": partial(dict, {**right, letter: choice})
         for (letter, choice), hint in {**hints, **unlisted}.items()
     }
     return answers | {"The answer is a dictionary: a choice for each letter.": lambda: ""}
