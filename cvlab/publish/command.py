@@ -24,6 +24,7 @@ _EXPERIMENTS: Final = {
     "ladder": ("ladder", "measure the whole ladder over several seeds (hours)"),
     "vgg16": ("vgg16", "measure transfer with VGG16 on real photos over several seeds (hours)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
+    "fine-tuning": ("fine_tuning", "measure ways to fine-tune on real photos (an hour)"),
     "photo-features": ("photo_features", "make the shipped features of real photos again"),
     "batch-and-rate": ("batch_and_rate", "train the networks of 03's interactive figure again"),
 }

@@ -15,10 +15,10 @@ The right answers and the known mistakes are listed in one module for each part 
 
 from typing import Final
 
-from cvlab.course.exercises import basics, features, physics, scratch, start, transfer
+from cvlab.course.exercises import basics, features, physics, scratch, start, today, transfer
 from cvlab.course.exercises.judging import Answer, Exercise, Result, judge
 
-_PARTS: Final = (start, basics, scratch, features, transfer, physics)
+_PARTS: Final = (start, basics, scratch, features, transfer, today, physics)
 EXERCISES: Final[dict[str, Exercise]] = {
     number: exercise for part in _PARTS for number, exercise in part.EXERCISES.items()
 }
