@@ -106,8 +106,8 @@ class Profile:
     ways_image_size: int = 150
     ways_per_class: int = 100
     ways_epochs: int = 6
-    ways_rates: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2)
-    ways_seeds: tuple[int, ...] = (0, 1, 2)
+    ways_rates: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
+    ways_seeds: tuple[int, ...] = (0, 1)
     counts_per_class: tuple[int, ...] = (10, 30, 100, 300, 1000)
 
     @property
@@ -160,8 +160,8 @@ PROFILES: dict[str, Profile] = {
             tuning_epochs=10,
             tuning_learning_rate=2e-4,
             ways_image_size=64,
+            ways_per_class=60,
             ways_rates=(1e-4, 1e-3, 1e-2),
-            ways_seeds=(0, 1),
             counts_per_class=(10, 100, 1000),
         ),
         Profile(
@@ -194,7 +194,6 @@ PROFILES: dict[str, Profile] = {
             tuning_schedule=True,
             ways_image_size=96,
             ways_rates=(1e-4, 1e-3, 1e-2),
-            ways_seeds=(0, 1),
             counts_per_class=(10, 100, 300),
         ),
         Profile(name="lecture", mixed_precision=True, curve_images=(500, 2000)),

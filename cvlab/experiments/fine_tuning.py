@@ -29,13 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvlab import models
-from cvlab.cache import made
+from cvlab.cache import made, record_of
 from cvlab.course import machine
 from cvlab.data.loading import Pets, Split, load_images
 from cvlab.training.baseline import compile_binary
 from cvlab.transfer import methods
 from cvlab.transfer.methods import FineTuner, Tuned
-from cvlab.transfer.probes import Probe, logistic_probe
 
 BASE: Final = "MobileNet(alpha=0.75)"
 IMAGE_SIZE: Final = 96
@@ -85,20 +84,12 @@ class Bench:
         self.pets, self.base, self.out = pets, base, out
         self.validation = first(pets.validation, VALIDATION_PER_CLASS)
         self.test = (pets.test.images, pets.test.labels)
+        train = first(pets.train, TABLE_PER_CLASS)
+        self._tuner = FineTuner(base, train, self.validation, epochs=EPOCHS)
 
     def tuner(self, train: _Examples, epochs: int) -> FineTuner:
-        """Return a `FineTuner` with a probe on its own training images."""
-        made_now = FineTuner(self.base, train, self.validation, epochs=epochs)
-        made_now.probe = self.probe(made_now)
-        return made_now
-
-    @staticmethod
-    def probe(tuner: FineTuner) -> Probe:
-        """Train the logistic probe of a tuner's images."""
-        splits = [
-            (tuner.inputs("head", name), tuner.labels[name]) for name in ("train", "validation")
-        ]
-        return logistic_probe(*splits)
+        """Return a tuner for these training photos."""
+        return self._tuner.on(train, epochs)
 
     def trial(self, *where: str, write: Any) -> dict[str, Any]:
         """Return the record of a trial, measured now or before."""
@@ -125,16 +116,14 @@ class Bench:
                     break
         return found
 
-    def tested(self, chosen: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def tested(self, chosen: Sequence[dict[str, Any]]) -> None:
         """Test the networks of the chosen learning rates, once each."""
         tuner = self.tuner(first(self.pets.train, TABLE_PER_CLASS), EPOCHS)
-        found = []
         for record in chosen:
             key = record["method"], f"{record['rate']:g}", str(record["seed"])
             folder = self.out.joinpath("table", *key)
             write = partial(_tested, tuner, record, folder, self.test)
-            found.append(record | self.trial("test", *key, write=write))
-        return found
+            self.trial("test", *key, write=write)
 
     def curve(self, seed: int, rate: float) -> list[dict[str, Any]]:
         """Measure the three ways for each number of training photos; return the records."""
@@ -174,7 +163,6 @@ class Bench:
     def _probed(self, train: _Examples, per_class: int) -> NDArray[np.bool_]:
         tuner = self.tuner(train, TUNED_EPOCHS[per_class])
         tuner.images["other"] = self.test[0]
-        assert tuner.probe is not None
         return tuner.probe.right(tuner.inputs("head", "other"), self.test[1])
 
     def _tuned(self, train: _Examples, per_class: int, seed: int, rate: float) -> NDArray[np.bool_]:
@@ -206,7 +194,8 @@ def _tested(
     tuned = Tuned(
         record["method"], record["rate"], record["seed"], 0, 0, 0, 0, (weights[:-2], weights[-2:])
     )
-    return {"right": text(tuner.right(tuned, *test))}
+    kept_key = {key: record[key] for key in ("method", "rate", "seed")}
+    return {**kept_key, "right": text(tuner.right(tuned, *test))}
 
 
 def chosen_rates(table: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -225,38 +214,51 @@ def chosen_rates(table: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {method: max(RATES, key=partial(score, method)) for method in methods.METHODS}
 
 
-def collect(bench: Bench, seeds: Sequence[int]) -> dict[str, Any]:
-    """Measure what is missing; return everything as JSON can write it."""
-    table, curve, rates = [], [], {}
+def measure(bench: Bench, seeds: Sequence[int]) -> None:
+    """Measure what is missing."""
+    table, rate = [], 0.0
     for seed in seeds:
         table += bench.table(seed)
         # The curve takes the rate of the first seed's table, so that it does not change with more.
-        rates = rates or chosen_rates(table)
-        curve += bench.curve(seed, rates[CURVE_METHOD])
+        rate = rate or chosen_rates(table)[CURVE_METHOD]
+        bench.curve(seed, rate)
     chosen = chosen_rates(table)
-    tested = bench.tested([one for one in table if one["rate"] == chosen[one["method"]]])
+    bench.tested([one for one in table if one["rate"] == chosen[one["method"]]])
+
+
+def collect(out: Path) -> dict[str, Any]:
+    """Return all trials in a folder as JSON can write them; `cvlab.course.tuning` reads them."""
     here = machine.check(gpu=False)
+    table, tested, curve = (
+        [
+            record
+            for seal in sorted(out.glob(f"{part}/*/*/*/seal.json"))
+            if (record := record_of(seal.parent))
+        ]
+        for part in ("table", "test", "curve")
+    )
+    settings = {
+        "base": BASE,
+        "image_size": IMAGE_SIZE,
+        "rates": RATES,
+        "train_per_class": TABLE_PER_CLASS,
+        "validation_per_class": VALIDATION_PER_CLASS,
+        "epochs": EPOCHS,
+        "batch_size": 20,
+        "lora_rank": methods.LORA_RANK,
+        "lowest_factor": methods.LOWEST_FACTOR,
+        "scratch_epochs": SCRATCH_EPOCHS,
+        "scratch_rate": SCRATCH_RATE,
+        "tuned_epochs": TUNED_EPOCHS,
+        "curve_method": CURVE_METHOD,
+        "curve_rate": chosen_rates([one for one in table if one["seed"] == 0])[CURVE_METHOD],
+        "seeds": sorted({one["seed"] for one in table}),
+    }
     return {
         "date": date.today().isoformat(),
         "machine": {"system": here.system, "cores": 1},
         "versions": {"python": here.python, **here.packages},
-        "settings": {
-            "base": BASE,
-            "image_size": IMAGE_SIZE,
-            "rates": RATES,
-            "train_per_class": TABLE_PER_CLASS,
-            "validation_per_class": VALIDATION_PER_CLASS,
-            "epochs": EPOCHS,
-            "batch_size": 20,
-            "lora_rank": methods.LORA_RANK,
-            "lowest_factor": methods.LOWEST_FACTOR,
-            "scratch_epochs": SCRATCH_EPOCHS,
-            "scratch_rate": SCRATCH_RATE,
-            "tuned_epochs": TUNED_EPOCHS,
-            "curve_method": CURVE_METHOD,
-            "curve_rate": rates[CURVE_METHOD],
-            "seeds": list(seeds),
-        },
+        "settings": settings,
         "table": table,
         "tested": tested,
         "curve": curve,
@@ -273,8 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     pets = load_images(options.photos, image_size=IMAGE_SIZE)
     bench = Bench(pets, models.load_base(BASE, IMAGE_SIZE, options.weights), options.out)
-    found = collect(bench, range(options.seeds))
-    kept = json.dumps(found, separators=(",", ":"))
+    measure(bench, range(options.seeds))
+    kept = json.dumps(collect(options.out), separators=(",", ":"))
     for begins in ('{"method"', '{"way"'):
         kept = kept.replace(begins, f"\n{begins}")
     draft = options.out / "fine_tuning.draft"

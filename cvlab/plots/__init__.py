@@ -29,6 +29,7 @@ from cvlab.plots.style import (
     figure,
     style,
 )
+from cvlab.plots.sweeps import sweep
 from cvlab.plots.windows import sliding_kernel, windows
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "sliding_kernel",
     "strips",
     "style",
+    "sweep",
     "training_curves",
     "truth_table",
     "windows",

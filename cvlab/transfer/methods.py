@@ -8,9 +8,11 @@ the feature maps in front of it.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import keras
@@ -24,7 +26,7 @@ from cvlab.transfer import features, freezing
 from cvlab.transfer.boundary import last_block, split
 from cvlab.transfer.heads import pooled_head
 from cvlab.transfer.layerwise import LayerwiseAdam, falling_factors
-from cvlab.transfer.probes import Probe
+from cvlab.transfer.probes import Probe, logistic_probe
 from cvlab.transfer.views import Views
 
 # What trains besides the head, one stage after the other, each in an equal share of the epochs.
@@ -90,8 +92,6 @@ class FineTuner:
         validation: The same for the validation images.
         epochs: Passes over the training images in all stages together, at least 3.
         batch_size: Images per step.
-        probe: A trained logistic probe on the pooled features of this base, for the method that
-            begins with one.
         cache: Folder of stored features; see `cvlab.cache.cache_root`.
 
     Raises:
@@ -106,13 +106,11 @@ class FineTuner:
         *,
         epochs: int,
         batch_size: int = 20,
-        probe: Probe | None = None,
         cache: Any = None,
     ) -> None:
         if epochs < 3:
             raise ValueError(f"{epochs} epochs do not suffice for three stages: pass at least 3")
-        self.base, self.epochs, self.batch_size = base, epochs, batch_size
-        self.probe, self.cache = probe, cache
+        self.base, self.epochs, self.batch_size, self.cache = base, epochs, batch_size, cache
         self.images = {"train": np.asarray(train[0]), "validation": np.asarray(validation[0])}
         self.labels = {"train": np.asarray(train[1]), "validation": np.asarray(validation[1])}
         self._pretrained = base.get_weights()
@@ -123,26 +121,44 @@ class FineTuner:
         self._copies: dict[str, _Copy] = {}
         self._stored: dict[tuple[str, str], NDArray[Any]] = {}
 
+    def on(self, train: tuple[ArrayLike, ArrayLike], epochs: int) -> FineTuner:
+        """Return a tuner for other training images, which shares all that is compiled."""
+        other = copy.copy(self)
+        other.epochs = epochs
+        other.images = {**self.images, "train": np.asarray(train[0])}
+        other.labels = {**self.labels, "train": np.asarray(train[1])}
+        other._stored = {key: kept for key, kept in self._stored.items() if key[1] != "train"}
+        other.__dict__.pop("probe", None)
+        return other
+
+    @cached_property
+    def probe(self) -> Probe:
+        """The logistic probe on the pooled features of the frozen base."""
+        return logistic_probe(
+            (self.inputs("head", "train"), self.labels["train"]),
+            (self.inputs("head", "validation"), self.labels["validation"]),
+        )
+
     def fit(self, method: str, rate: float, seed: int) -> Tuned:
         """Train by one method with one learning rate and one seed.
 
         Raises:
-            ValueError: If there is no such method, or it needs a probe and there is none.
+            ValueError: If there is no such method.
         """
         if method not in METHODS:
             raise ValueError(f"there is no method {method!r}: choose one of {', '.join(METHODS)}")
-        copy = self._copy(method)
-        copy.base.set_weights(copy.pretrained)
+        own = self._copy(method)
+        own.base.set_weights(own.pretrained)
         keras.utils.set_random_seed(seed)
-        copy.head.set_weights(self._initial_head(method, seed))
+        own.head.set_weights(self._initial_head(method, seed))
         start, stages = time.perf_counter(), METHODS[method]
         for number, stage in enumerate(stages):
-            _set_flags(copy.base, stage)
-            model = copy.models[stage]
+            _set_flags(own.base, stage)
+            model = own.models[stage]
             epochs = self.epochs * (number + 1) // len(stages) - self.epochs * number // len(stages)
             self._train(model, stage, rate, seed, epochs)
         seconds = time.perf_counter() - start
-        logits = self._logits(copy, stages[-1], "validation")
+        logits = self._logits(own, stages[-1], "validation")
         labels = self.labels["validation"]
         return Tuned(
             method,
@@ -152,17 +168,17 @@ class FineTuner:
             float(np.logaddexp(0, np.where(labels == 1, -logits, logits)).mean()),
             sum(int(np.prod(one.shape)) for one in model.trainable_weights),
             seconds,
-            (copy.base.get_weights(), copy.head.get_weights()),
+            (own.base.get_weights(), own.head.get_weights()),
         )
 
     def right(self, tuned: Tuned, images: ArrayLike, labels: ArrayLike) -> NDArray[np.bool_]:
         """Return for each image whether the prediction of a trained network is right, (n,)."""
-        copy = self._copy(tuned.method)
-        copy.base.set_weights(tuned.weights[0])
-        copy.head.set_weights(tuned.weights[1])
+        own = self._copy(tuned.method)
+        own.base.set_weights(tuned.weights[0])
+        own.head.set_weights(tuned.weights[1])
         self.images["other"] = np.asarray(images)
         self._stored = {key: kept for key, kept in self._stored.items() if key[1] != "other"}
-        logits = self._logits(copy, METHODS[tuned.method][-1], "other")
+        logits = self._logits(own, METHODS[tuned.method][-1], "other")
         return np.asarray((logits > 0) == (np.asarray(labels) == 1), bool)
 
     def inputs(self, stage: str, split_name: str) -> NDArray[Any]:
@@ -196,19 +212,15 @@ class FineTuner:
             callbacks=[keras.callbacks.LearningRateScheduler(cosine)],
         )
 
-    def _logits(self, copy: _Copy, stage: str, split_name: str) -> NDArray[np.float64]:
+    def _logits(self, own: _Copy, stage: str, split_name: str) -> NDArray[np.float64]:
         inputs = self.inputs(stage, split_name)
-        found = copy.models[stage].predict(inputs, batch_size=50, verbose=0)
+        found = own.models[stage].predict(inputs, batch_size=50, verbose=0)
         p = np.clip(np.ravel(found).astype(np.float64), 1e-7, 1 - 1e-7)
         return np.asarray(np.log(p / (1 - p)))
 
     def _initial_head(self, method: str, seed: int) -> _Weights:
         channels = self.base.output_shape[-1]
         if method == "probe, then everything":
-            if self.probe is None:
-                raise ValueError(
-                    f"{method!r} begins with a trained probe: pass FineTuner(..., probe=...)"
-                )
             return [self.probe.kernel, self.probe.bias]
         limit = np.sqrt(6 / (channels + 1))  # Glorot's uniform initialization
         kernel = np.random.default_rng(seed).uniform(-limit, limit, (channels, 1))
@@ -231,7 +243,7 @@ class FineTuner:
 
 def first_trainable(base: keras.Model) -> str:
     """Return the name of a base's first layer with a kernel."""
-    return next(layer.name for layer in base.layers if _has_kernel(layer))
+    return str(next(layer.name for layer in base.layers if _has_kernel(layer)))
 
 
 def _has_kernel(layer: keras.Layer) -> bool:

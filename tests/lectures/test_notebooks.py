@@ -122,7 +122,8 @@ def test_every_claim_has_the_verdict_that_is_expected_of_it(path: Path) -> None:
         for output in cell.outputs
     )
     listed = statements.of_notebook(number)
-    assert listed or number == "01", "the lecture takes for granted what 01 explains"
+    extras = {"01", "15"}  # what the lecture takes for granted, and what is done today
+    assert listed or number in extras, "no claim of the lecture is checked here"
     assert claims.verdict_lines({claim.id: claims.expected(claim) for claim in listed}) in printed
 
 
