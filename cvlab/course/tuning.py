@@ -1,7 +1,7 @@
 """Recorded measurements of fine-tuning on real photos, for notebook 15.
 
-`python -m cvlab fine-tuning` measures the methods and the number of photos, `probes.json` holds
-logistic probes on several bases, sizes and mirrored views.
+`python -m cvlab fine-tuning` measures methods over learning rates and numbers of photos, and
+`python -m cvlab probes` logistic probes on several bases and image sizes.
 """
 
 import json
@@ -71,15 +71,18 @@ def load(file: Path = FILE) -> Record:
 
 
 def probes(file: Path = PROBES) -> list[dict[str, Any]]:
-    """Return the recorded probes, the most accurate on the validation photos first; none if none.
+    """Return the recorded probes of `python -m cvlab probes`, the best on validation first.
 
-    Each has `bases` (such as `["VGG16@224"]`), `mirrored`, `C`, `validation`, `test`, `test_hits`
-    of 1,000 photos, `parameters` and `multiply_adds`.
+    Returns:
+        For each `bases` (such as `["VGG16@224"]`), `parameters`, `multiply_adds`, `C`,
+        `validation_loss`, `validation`, `test`, and `right`, (photos,) bool. Empty if there is no
+        record.
     """
     if not file.exists():
         return []
-    kept: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-    return sorted(kept, key=lambda one: -float(one["validation"]))
+    kept: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["probes"]
+    ranked = sorted(kept, key=lambda one: float(one["validation_loss"]))
+    return [{**one, "right": _right(one["right"])} for one in ranked]
 
 
 def _right(text: str) -> Rights:

@@ -62,5 +62,8 @@ def test_the_courses_own_record_has_every_method_and_way_on_1000_photos() -> Non
 def test_probes_are_sorted_by_validation_and_may_be_missing(tmp_path: Path) -> None:
     file = tmp_path / "probes.json"
     assert tuning.probes(file) == []
-    file.write_text(json.dumps([{"validation": 0.9, "test": 0.99}, {"validation": 0.95}]))
-    assert [one["validation"] for one in tuning.probes(file)] == [0.95, 0.9]
+    kept = [{"validation_loss": loss, "right": "101"} for loss in (0.2, 0.1)]
+    file.write_text(json.dumps({"probes": kept}))
+    found = tuning.probes(file)
+    assert [one["validation_loss"] for one in found] == [0.1, 0.2]
+    assert found[0]["right"].tolist() == [True, False, True]

@@ -12,7 +12,7 @@ from cvlab.transfer.layerwise import LayerwiseAdam, falling_factors
 def chain(layers: int) -> keras.Sequential:
     keras.utils.set_random_seed(0)
     parts = [keras.layers.Dense(3, name=f"dense{k}") for k in range(layers)]
-    return keras.Sequential([keras.Input((3,)), *parts])
+    return keras.Sequential([keras.Input((3,)), *parts], name="chain")
 
 
 def moved(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]:
