@@ -61,6 +61,13 @@ class Profile:
         tuning_learning_rate: Of RMSprop in that training; 1e-5 in the lecture.
         tuning_schedule: Whether it is the highest learning rate of AdamW instead, with warm-up and
             cosine decay; see `cvlab.transfer.fine_tuning_optimizer`.
+        ways_image_size: Height and width in pixels in notebook 15 (ways to fine-tune).
+        ways_per_class: Training images per class of that comparison.
+        ways_epochs: Epochs of each way, at least 3.
+        ways_rates: Learning rates of each way, in increasing order, at least three.
+        ways_seeds: Seeds of each way, at least two.
+        counts_per_class: Training images per class for which notebook 15 compares training from
+            scratch, a probe and fine-tuning, in increasing order.
         corrupted_images: Test images that notebook 16 corrupts, the first ones.
     """
 
@@ -97,6 +104,12 @@ class Profile:
     tuning_epochs: int = 100
     tuning_learning_rate: float = 1e-5
     tuning_schedule: bool = False
+    ways_image_size: int = 150
+    ways_per_class: int = 100
+    ways_epochs: int = 6
+    ways_rates: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
+    ways_seeds: tuple[int, ...] = (0, 1)
+    counts_per_class: tuple[int, ...] = (10, 30, 100, 300, 1000)
     corrupted_images: int = 1000
 
     @property
@@ -148,6 +161,10 @@ PROFILES: dict[str, Profile] = {
             frozen_epochs=20,
             tuning_epochs=10,
             tuning_learning_rate=2e-4,
+            ways_image_size=64,
+            ways_per_class=60,
+            ways_rates=(1e-4, 1e-3, 1e-2),
+            counts_per_class=(10, 100, 1000),
             corrupted_images=500,
         ),
         Profile(
@@ -178,6 +195,9 @@ PROFILES: dict[str, Profile] = {
             tuning_epochs=7,
             tuning_learning_rate=3e-4,
             tuning_schedule=True,
+            ways_image_size=96,
+            ways_rates=(1e-4, 1e-3, 1e-2),
+            counts_per_class=(10, 100, 300),
             corrupted_images=200,
         ),
         Profile(name="lecture", mixed_precision=True, curve_images=(500, 2000)),

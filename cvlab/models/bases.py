@@ -31,7 +31,7 @@ class _Family(NamedTuple):
             subtracted, "tf" is -1..1, "torch" is standardized by ImageNet's mean and standard
             deviation of each channel.
         file: The name of the file in which Keras keeps those weights; see `weights_file` for
-            `width` and `size`.
+            `width` and `size`. MobileNetV3 writes `alpha` as a number.
     """
 
     mode: str
@@ -51,7 +51,16 @@ _FAMILIES: Final = {
         f"EfficientNetV2B{size}": _Family("torch", f"efficientnetv2-b{size}_notop.h5")
         for size in range(4)
     },
+    "ConvNeXtTiny": _Family("torch", "convnext_tiny_notop.h5"),
+    **{
+        f"MobileNetV3{size}": _Family(
+            "tf", f"weights_mobilenet_v3_{size.lower()}_224_{{alpha}}_float_no_top_v2.h5"
+        )
+        for size in ("Large", "Small")
+    },
 }
+# Families that Keras gives its preprocessing as a layer; here each base has it once, as the first.
+_WITH_PREPROCESSING: Final = ("EfficientNetV2", "ConvNeXt", "MobileNetV3")
 BASES: Final = ("toy", *_FAMILIES)
 
 
@@ -217,8 +226,8 @@ def weights_file(name: str, image_size: int = 224, *, top: bool = False) -> Path
     width = "1_0" if alpha == "1.00" else f"{alpha[2]}_{alpha[3]}"
     size = image_size if image_size in {128, 160, 192, 224} else 224
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    file = _FAMILIES[family].file.format(width=width, size=size)
-    return Path(home) / "models" / (re.sub("_no_?top", "", file) if top else file)
+    file = _FAMILIES[family].file.format(width=width, size=size, alpha=options.get("alpha", 1.0))
+    return Path(home) / "models" / (re.sub("_no_?top(_v2)?", "", file) if top else file)
 
 
 @contextmanager
@@ -240,7 +249,7 @@ def _from_applications(
     family, options = parse_base(name)
     images = keras.Input((image_size, image_size, 3), name="images")
     scaled = Preprocessing(_FAMILIES[family].mode, name="preprocessing")(images)
-    own = {"include_preprocessing": False} if family.startswith("EfficientNetV2") else {}
+    own = {"include_preprocessing": False} if family.startswith(_WITH_PREPROCESSING) else {}
     file = weights_file(name, image_size, top=top)
     call = f"cvlab.models.{'imagenet_classifier' if top else 'load_base'}('{name}', {image_size})"
     message = (

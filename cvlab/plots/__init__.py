@@ -29,6 +29,7 @@ from cvlab.plots.style import (
     figure,
     style,
 )
+from cvlab.plots.sweeps import sweep
 from cvlab.plots.trust import confusion, reliability, robustness
 from cvlab.plots.windows import sliding_kernel, windows
 
@@ -68,6 +69,7 @@ __all__ = [
     "sliding_kernel",
     "strips",
     "style",
+    "sweep",
     "training_curves",
     "truth_table",
     "windows",

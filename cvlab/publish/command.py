@@ -27,6 +27,7 @@ _EXPERIMENTS: Final = {
     "trust": ("trust", "measure calibration and robustness on real photos (20 minutes)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
     "probes": ("probes", "probe bases at several sizes, alone and side by side (half an hour)"),
+    "fine-tuning": ("fine_tuning", "measure ways to fine-tune on real photos (an hour)"),
     "photo-features": ("photo_features", "make the shipped features of real photos again"),
     "export-formats": ("export_formats", "measure export formats on MobileNet and real photos"),
     "batch-and-rate": ("batch_and_rate", "train the networks of 03's interactive figure again"),

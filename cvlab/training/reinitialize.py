@@ -28,17 +28,25 @@ def reinitialize(model: keras.Model, seed: int) -> None:
         ValueError: If the state of the model's optimizer does not start at zero.
     """
     optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None:
+        reset_optimizer(optimizer)
+    keras.utils.set_random_seed(seed)
+    # A twin without the compilation, which clone_model would copy and which may not be copyable.
+    twin = keras.Model(model.inputs, model.outputs)
+    model.set_weights(keras.models.clone_model(twin).get_weights())
+
+
+def reset_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
+    """Set the state of an optimizer to that of a new one; its learning rate stays.
+
+    Raises:
+        ValueError: If that state does not start at zero.
+    """
     if isinstance(optimizer, _NOT_FROM_ZERO):
         raise ValueError(
             f"the state of {type(optimizer).__name__} does not start from zero and cannot be reset:"
             " compile the model again instead"
         )
-    keras.utils.set_random_seed(seed)
-    # A twin without the compilation, which clone_model would copy and which may not be copyable.
-    twin = keras.Model(model.inputs, model.outputs)
-    model.set_weights(keras.models.clone_model(twin).get_weights())
-    if optimizer is None:
-        return
     for variable in optimizer.variables:
         if variable is not getattr(optimizer, "_learning_rate", None):
             variable.assign(np.zeros(variable.shape, variable.dtype))

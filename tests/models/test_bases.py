@@ -54,6 +54,8 @@ COUNTS = {
     "MobileNet": 3_228_864,
     "Xception": 20_861_480,
     "EfficientNetV2B0": 5_919_312,
+    "MobileNetV3Large": 2_996_352,
+    "MobileNetV3Small": 939_120,
 }
 MODULES = {
     "VGG16": keras.applications.vgg16,
@@ -85,14 +87,33 @@ def test_every_base_brings_pictures_to_its_own_scale(
     np.testing.assert_allclose(array(scaled(colors)), by_keras, rtol=1e-5, atol=1e-4)
 
 
-def test_efficientnet_is_scaled_as_by_its_own_layers(bases: Callable[[str], keras.Model]) -> None:
-    base = bases("EfficientNetV2B0")
-    plain = keras.applications.EfficientNetV2B0(
-        include_top=False, weights=None, input_shape=(96, 96, 3)
+@pytest.mark.parametrize("name", ["EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Small"])
+def test_families_that_scale_by_themselves_are_scaled_as_by_their_own_layers(name: str) -> None:
+    base = load_base(name, 64, None)
+    plain = getattr(keras.applications, name)(
+        include_top=False, weights=None, input_shape=(64, 64, 3)
     )
     plain.set_weights(base.get_weights())
-    colors = np.random.default_rng(3).integers(0, 256, (1, 96, 96, 3)).astype(np.uint8)
+    colors = np.random.default_rng(3).integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
     np.testing.assert_allclose(array(base(colors)), array(plain(colors)), atol=1e-4)
+
+
+def test_convnext_has_its_parameters() -> None:
+    """It nests small models, so it is not one flat model like the others."""
+    assert load_base("ConvNeXtTiny", 64, None).count_params() == 27_820_128
+
+
+@pytest.mark.parametrize(
+    ("name", "top", "file"),
+    [
+        ("ConvNeXtTiny", False, "convnext_tiny_notop.h5"),
+        ("ConvNeXtTiny", True, "convnext_tiny.h5"),
+        ("MobileNetV3Small", False, "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"),
+        ("MobileNetV3Large(alpha=0.75)", True, "weights_mobilenet_v3_large_224_0.75_float.h5"),
+    ],
+)
+def test_newer_weights_lie_in_the_files_that_keras_writes(name: str, top: bool, file: str) -> None:
+    assert weights_file(name, top=top).name == file
 
 
 def test_vgg16_takes_blue_first(bases: Callable[[str], keras.Model]) -> None:

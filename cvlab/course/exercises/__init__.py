@@ -15,10 +15,10 @@ The right answers and the known mistakes are listed in one module for each part 
 
 from typing import Final
 
-from cvlab.course.exercises import basics, features, physics, scratch, start, transfer, trust
+from cvlab.course.exercises import basics, features, physics, scratch, start, today, transfer, trust
 from cvlab.course.exercises.judging import Answer, Exercise, Result, judge
 
-_PARTS: Final = (start, basics, scratch, features, transfer, trust, physics)
+_PARTS: Final = (start, basics, scratch, features, transfer, today, trust, physics)
 EXERCISES: Final[dict[str, Exercise]] = {
     number: exercise for part in _PARTS for number, exercise in part.EXERCISES.items()
 }
