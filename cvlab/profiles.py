@@ -141,6 +141,7 @@ PROFILES: dict[str, Profile] = {
             # a few epochs what takes thirty in the lecture.
             learning_rate=1e-3,
             baseline_epochs=18,
+            mixed_precision=True,
             warm_start=True,
             augmented_epochs=8,
             dropout_epochs=8,
