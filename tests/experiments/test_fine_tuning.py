@@ -21,7 +21,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     photos = zip_of(folder / "train.zip", kaggle())
     small: dict[str, Any] = {
         "BASE": "toy",
-        "IMAGE_SIZE": 32,
+        "IMAGE_SIZE": 48,
         "RATES": (1e-3, 1e-2),
         "EPOCHS": 3,
         "TABLE_PER_CLASS": 2,
@@ -50,8 +50,12 @@ def test_everything_is_measured_once(run: Any, monkeypatch: pytest.MonkeyPatch) 
     assert {(one["way"], one["per_class"]) for one in first["curve"]} == {
         (way, count) for way in ("scratch", "probe", "fine-tuned") for count in (1, 2)
     }
-    monkeypatch.setattr(fine_tuning, "_trained", None)
-    monkeypatch.setattr(fine_tuning, "_tested", None)
+
+    def nothing(*arguments: Any) -> None:
+        pytest.fail("a second start trained or tested something again")
+
+    monkeypatch.setattr(fine_tuning, "_trained", nothing)
+    monkeypatch.setattr(fine_tuning, "_tested", nothing)
     assert run() == first
     found = tuning.load(run.folder / "out/fine_tuning.json")
     assert found.tested.keys() == METHODS.keys()
