@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from cvlab.course.exercises import scratch
 from cvlab.course.exercises.judging import Array, Exercise
 
 # 10: features and labels in one order, preprocessing, a probe by hand ---------------------
@@ -282,31 +283,7 @@ EXERCISES: Final = {
             ),
         },
     ),
-    "11.2": Exercise(
-        truth=lambda predict, images: np.mean(
-            [predict(images), predict(np.flip(images, axis=2))], axis=0
-        ),
-        cases=(
-            (_left_half, np.random.default_rng(1).integers(0, 256, (3, 4, 4, 3)).astype(float)),
-            (_left_half, np.random.default_rng(2).integers(0, 256, (1, 6, 8, 3)).astype(float)),
-        ),
-        why="The mirror image has the same class, so both predictions count, and their errors "
-        "partly cancel.",
-        mistakes={
-            "That flips the images upside down: the axes are image, row, "
-            "column, channel.": lambda predict, x: (predict(x) + predict(x[:, ::-1])) / 2,
-            "That exchanges red and blue: the last axis holds the channels.": lambda predict, x: (
-                (predict(x) + predict(x[..., ::-1])) / 2
-            ),
-            "That reverses the order of the images: the first axis "
-            "counts them.": lambda predict, x: (predict(x) + predict(x[::-1, :, ::-1])) / 2,
-            "A sum of two probabilities is not a probability: take their "
-            "mean.": lambda predict, x: predict(x) + predict(x[:, :, ::-1]),
-            "Only the mirror image is used; the original image counts too.": lambda predict, x: (
-                predict(x[:, :, ::-1])
-            ),
-        },
-    ),
+    "11.2": scratch.EXERCISES["07.3"],  # asked again of a pretrained network
     "12.1": Exercise(
         truth=_accuracy_of_batches,
         cases=(
