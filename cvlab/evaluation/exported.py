@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvlab.cache import files_in, readable_bytes
 
 Run = Callable[[NDArray[Any]], NDArray[np.float32]]
-_EXTRA: Final = "pip install 'cvlab[export]'"
+_EXTRA: Final = "pip install -e '.[export]'"
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ def compare(
             run = load(file)
             run(batch[:1])  # the first call compiles
             outputs, seconds = [], []
+            # One file after the other: threads of one runtime may spin while the next one runs.
             for image in np.concatenate([batch] * repeats)[:, None]:
                 start = time.perf_counter()
                 outputs.append(run(image))

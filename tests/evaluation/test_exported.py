@@ -100,11 +100,11 @@ def test_what_is_missing_becomes_a_row(
     files = {"ONNX": tmp_path / "model.onnx"}
     rows = exported.compare(model, files, images, absent={"LiteRT": "not available"})
     assert {row.name: row.note for row in rows} == {
-        "ONNX": "onnxruntime is not installed: pip install 'cvlab[export]'",
+        "ONNX": "onnxruntime is not installed: pip install -e '.[export]'",
         "LiteRT": "not available",
     }
     text = exported.table(rows)
-    assert "ONNX   onnxruntime is not installed: pip install 'cvlab[export]'" in text
+    assert "ONNX   onnxruntime is not installed: pip install -e '.[export]'" in text
     assert text.splitlines()[0].split() == ["size", "difference", "class", "changed", "time"]
 
 
@@ -138,7 +138,7 @@ def test_what_keras_says_without_a_package_is_understood(
     absent: dict[str, str] = {}
     with exported.attempt("ONNX", absent):
         model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
-    assert absent["ONNX"].endswith("is not installed: pip install 'cvlab[export]'")
+    assert absent["ONNX"].endswith("is not installed: pip install -e '.[export]'")
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

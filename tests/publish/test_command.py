@@ -380,6 +380,7 @@ def test_make_explains_bad_arguments(
         (("setup", "GPU=1"), ".ci/setup .venv requirements-gpu.lock"),
         (("-j3", "refresh"), "cvlab refresh -j 3"),
         (("lab", "MASTERS=1"), "cvlab lab --masters"),
+        (("app", "MODEL=a b.keras"), "cvlab app --model 'a b.keras'"),
         (("release", "VERSION=0.2.0", "NOTEBOOKS=00 05"), "cvlab release '0.2.0' 00 05"),
         (("record", "PROFILE=laptop"), "cvlab record --profile 'laptop'"),
         (("test", "BACKEND=torch"), ".venv/bin/python -m pytest -n 2 --dist worksteal"),
