@@ -172,26 +172,31 @@ def compare(
     batch = np.asarray(images).astype(model.inputs[0].dtype)
     with _quiet():
         expected = model.predict(batch, verbose=0)
-    rows, missing = [], dict(absent or {})
+    runs: dict[str, Run] = {}
+    missing = dict(absent or {})
     for name, file in files.items():
         with attempt(name, missing):
-            run = load(file)
-            run(batch[:1])  # the first call compiles
-            outputs, seconds = [], []
-            for image in np.concatenate([batch] * repeats)[:, None]:
-                start = time.perf_counter()
-                outputs.append(run(image))
-                seconds.append(time.perf_counter() - start)
-            got = np.concatenate(outputs[: len(batch)])
-            rows.append(
-                Measured(
-                    name,
-                    _size(Path(file)),
-                    float(np.abs(got - expected).max()),
-                    int(np.sum((got > 0.5) != (expected > 0.5))),
-                    1000 * float(np.median(seconds)),
-                )
+            runs[name] = load(file)
+            runs[name](batch[:1])  # the first call compiles
+    outputs: dict[str, list[NDArray[np.float32]]] = {name: [] for name in runs}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for image in np.concatenate([batch] * repeats)[:, None]:
+        for name, run in runs.items():  # in turn, so that other work on the machine slows each
+            start = time.perf_counter()
+            outputs[name].append(run(image))
+            seconds[name].append(time.perf_counter() - start)
+    rows = []
+    for name in runs:
+        got = np.concatenate(outputs[name][: len(batch)])
+        rows.append(
+            Measured(
+                name,
+                _size(Path(files[name])),
+                float(np.abs(got - expected).max()),
+                int(np.sum((got > 0.5) != (expected > 0.5))),
+                1000 * float(np.median(seconds[name])),
             )
+        )
     return rows + [Measured(name, note=reason) for name, reason in missing.items()]
 
 

@@ -18,7 +18,6 @@ from cvlab import profiles, transfer
 from cvlab.cache import cache_root, key_of, made, sha256_of
 from cvlab.data import load_pets
 from cvlab.data.decoding import BadImageError
-from cvlab.data.listing import CLASS_NAMES
 from cvlab.evaluation import calibration, predict
 from cvlab.models import base_for
 from cvlab.models.embedded import TOY_WEIGHTS
@@ -42,7 +41,7 @@ _PRIVATE: Final = {
     "HF_HUB_OFFLINE": "1",
 }
 
-Shown = tuple[NDArray[np.uint8] | None, dict[str, float] | None, str]
+Shown = tuple[NDArray[np.uint8] | None, str]
 
 
 def load_model(file: str | Path) -> keras.Model:
@@ -131,20 +130,16 @@ def answer(model: keras.Model, file: str | None, temperature: float = 1.0) -> Sh
         temperature: As for `predict.predict_file`.
 
     Returns:
-        The photo with its heatmap, the probability of each class, and a message in Markdown. The
-        first two are None if the file cannot be used; the message then says why.
+        The photo with its heatmap, and class and confidence in Markdown. If the file cannot be
+        used, None and a message that says why.
     """
     if not file:
-        return None, None, ""
+        return None, ""
     try:
         found = predict.predict_file(model, file, temperature=temperature)
     except (BadImageError, FileNotFoundError) as error:
-        return None, None, f"**No prediction.** {_plain(str(error))}"
-    probabilities = {
-        name: found.probability if name == found.name else 1 - found.probability
-        for name in CLASS_NAMES
-    }
-    return found.overlay, probabilities, f"**{found.name}**, {100 * found.probability:.1f} %"
+        return None, f"**No prediction.** {_plain(str(error))}"
+    return found.overlay, f"## {found.name}\n\nConfidence: {100 * found.probability:.1f} %"
 
 
 def _plain(text: str) -> str:
@@ -171,21 +166,20 @@ def page(model: keras.Model, about: str, temperature: float = 1.0) -> Any:
         import gradio as gr  # noqa: PLC0415
     except ImportError as error:
         raise RuntimeError(
-            "The app needs Gradio: install it with `pip install -e '.[app]'`, or `pip install "
-            "gradio` in the environment of the course"
+            "The app needs Gradio. Install the extra `app` into the environment of the course: "
+            "`pip install -e '.[app]'`, or `.venv/bin/pip install -e '.[app]'` if you use make"
         ) from error
     limit = predict.MAX_BYTES // 2**20
     with gr.Blocks(title="Cat or dog?", analytics_enabled=False, delete_cache=(60, 600)) as blocks:
-        gr.Markdown(f"# Cat or dog?\n\n{about}")
+        gr.Markdown(f"# Cat or dog?\n\nDrop a photo. {about}")
         with gr.Row():
             with gr.Column():
                 dropped = gr.File(
-                    label=f"Drop a photo: JPEG, PNG or WebP, at most {limit} MB",
+                    label=f"JPEG, PNG or WebP, up to {limit} MB",
                     type="filepath",
                     elem_id="photo",
                 )
                 message = gr.Markdown(elem_id="message")
-                classes = gr.Label(label="Confidence", elem_id="classes")
             shown = gr.Image(
                 label="What drove the prediction (Grad-CAM)",
                 format="png",
@@ -196,7 +190,7 @@ def page(model: keras.Model, about: str, temperature: float = 1.0) -> Any:
         dropped.change(
             lambda file: answer(model, file, temperature),
             inputs=dropped,
-            outputs=[shown, classes, message],
+            outputs=[shown, message],
             api_visibility="private",
         )
     return blocks
