@@ -271,7 +271,7 @@ def test_the_notebooks_are_found_from_anywhere(project: Path, tmp_path: Path) ->
     assert "1 notebooks as slides" in cvlab(elsewhere, "slides", "04", *arguments).stdout
     assert (elsewhere / "made/quick/slides/04_b.html").exists()
     # Without a folder of notebooks here, those beside the package are taken.
-    assert "17 notebooks without" in cvlab(elsewhere, "student").stdout
+    assert "18 notebooks without" in cvlab(elsewhere, "student").stdout
 
 
 def test_lab_opens_the_first_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
