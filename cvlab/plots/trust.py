@@ -1,12 +1,13 @@
 """Figures of trust: confusion matrix, reliability diagram, accuracy under corruption."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cvlab.evaluation.calibration import Bin
 from cvlab.evaluation.measure import Interval
@@ -67,13 +68,13 @@ def confusion(probability: ArrayLike, labels: ArrayLike, class_names: tuple[str,
     return fig
 
 
-def _matrix(ax: Axes, counts: np.ndarray, class_names: tuple[str, str]) -> None:
+def _matrix(ax: Axes, counts: NDArray[Any], class_names: tuple[str, str]) -> None:
     for truth in (0, 1):
         for predicted in (0, 1):
             right = truth == predicted
             color, hatch = (BLUE, None) if right else (ORANGE, "///")
             corner = (predicted - 0.5, truth - 0.5)
-            look = {"facecolor": color, "edgecolor": MUTED, "alpha": 0.45}
+            look: dict[str, Any] = {"facecolor": color, "edgecolor": MUTED, "alpha": 0.45}
             ax.add_patch(Rectangle(corner, 1, 1, hatch=hatch, **look))
             count = counts[truth, predicted]
             ax.text(
@@ -112,7 +113,7 @@ def reliability(diagrams: Mapping[str, Sequence[Bin]], *, title: str) -> Figure:
     fig, axes = figure(1, len(diagrams), height=3.9, alt=f"{title}. {told}")
     for ax, (name, bins) in zip(axes[0], diagrams.items(), strict=True):
         ax.plot([0.5, 1], [0.5, 1], color=MUTED, ls="--", lw=1.2)
-        ax.text(0.53, 0.56, "perfect calibration", rotation=33, color=MUTED, fontsize=8)
+        ax.text(1.0, 0.03, "dashed: perfect calibration", ha="right", color=MUTED, fontsize=8)
         x = np.array([one.confidence for one in bins])
         y = np.array([one.accuracy.value for one in bins])
         ends = np.array([[one.accuracy.low, one.accuracy.high] for one in bins]).T
@@ -120,7 +121,7 @@ def reliability(diagrams: Mapping[str, Sequence[Bin]], *, title: str) -> Figure:
         ax.errorbar(x, y, yerr=[y - ends[0], ends[1] - y], fmt="o", color=BLUE, capsize=3)
         for one in bins:
             place = (one.confidence, one.accuracy.high)
-            look = {"textcoords": "offset points", "ha": "center", "fontsize": 7.5}
+            look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 7.5}
             ax.annotate(f"{one.count:,}", place, (0, 4), **look)
         ax.set(xlim=(0.49, 1.015), ylim=(0, 1.08), xlabel="confidence", title=name)
         ax.set_ylabel("accuracy, 95 % interval")
@@ -160,7 +161,7 @@ def robustness(
     ax: Axes = axes[0, 0]
     ax.axvspan(clean.low, clean.high, color=MUTED, alpha=0.2, lw=0)
     ax.axvline(clean.value, color=INK, lw=1.2)
-    above = {"xycoords": ("data", "axes fraction"), "ha": "center", "fontsize": 9}
+    above: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "center", "fontsize": 9}
     ax.annotate(f"clean: {clean.value:.1%}", (clean.value, 1.02), **above)
     ax.axvline(0.5, color=MUTED, ls=":")
     ax.annotate("chance level", (0.5, 1.02), **above)
@@ -170,7 +171,12 @@ def robustness(
             y, color = row + offset, CYCLE[(0, 2, 4)[(severity - 1) % 3]]
             bar = [[one.value - one.low], [one.high - one.value]]
             ax.errorbar(one.value, y, xerr=bar, fmt="o", color=color, mfc=CARD, ms=10, capsize=2)
-            number = {"ha": "center", "va": "center_baseline", "fontsize": 7, "color": color}
+            number: dict[str, Any] = {
+                "ha": "center",
+                "va": "center_baseline",
+                "fontsize": 7,
+                "color": color,
+            }
             ax.text(one.value, y, str(severity), **number)
     ax.set_yticks(range(len(corrupted)), list(corrupted))
     ax.set_ylim(len(corrupted) - 0.5, -0.5)

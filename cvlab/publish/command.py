@@ -23,7 +23,7 @@ _EXPERIMENTS: Final = {
     "pretrain": ("pretrain", "train the embedded base again on drawn animals (15 minutes)"),
     "ladder": ("ladder", "measure the whole ladder over several seeds (hours)"),
     "vgg16": ("vgg16", "measure transfer with VGG16 on real photos over several seeds (hours)"),
-    "trust": ("trust", "measure calibration and robustness on real photos (20 minutes)"),
+    "trust": ("trust", "measure calibration and robustness on real photos (half an hour)"),
     "sheets": ("contact_sheets", "contact sheets of the drawn images, to look at"),
     "photo-features": ("photo_features", "make the shipped features of real photos again"),
     "export-formats": ("export_formats", "measure export formats on MobileNet and real photos"),

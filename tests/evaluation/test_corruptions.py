@@ -10,7 +10,8 @@ from skimage import color, data, filters, transform
 
 from cvlab.evaluation.corruptions import CORRUPTIONS, corrupt
 
-CAT = np.asarray(Image.fromarray(data.chelsea()).resize((64, 64)))
+PHOTO: np.ndarray = data.chelsea()  # type: ignore[no-untyped-call]
+CAT = np.asarray(Image.fromarray(PHOTO).resize((64, 64)))
 IMAGES = np.stack([CAT, CAT[:, ::-1], CAT[::-1]])
 EACH = [(kind, severity) for kind in CORRUPTIONS for severity in (1, 2, 3)]
 
@@ -21,15 +22,17 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(Image.open(stream))
 
 
+blurred: Callable[..., np.ndarray] = filters.gaussian
+rotated: Callable[..., np.ndarray] = transform.rotate
+resized: Callable[..., np.ndarray] = transform.resize
+ycbcr: Callable[..., np.ndarray] = color.rgb2ycbcr
+
 # What other code makes of one image at the middle severity, and how far it may be off.
 OTHERS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
-    "blur": (lambda i: 255 * filters.gaussian(i / 255, 1.28, channel_axis=2, mode="nearest"), 1.0),
+    "blur": (lambda i: 255 * blurred(i / 255, 1.28, channel_axis=2, mode="nearest"), 1.0),
     "darkness": (lambda i: i / 4, 0.51),
-    "rotation": (
-        lambda i: 255 * transform.rotate(i / 255, 45, mode="symmetric", order=1),
-        12.0,
-    ),
-    "crop": (lambda i: 255 * transform.resize(i[13:-13, 13:-13] / 255, (64, 64), order=1), 12.0),
+    "rotation": (lambda i: 255 * rotated(i / 255, 45, mode="symmetric", order=1), 12.0),
+    "crop": (lambda i: 255 * resized(i[13:-13, 13:-13] / 255, (64, 64), order=1), 12.0),
     "JPEG": (lambda i: jpeg(i, 10), 0.0),
 }
 
@@ -50,7 +53,7 @@ def test_it_is_what_another_library_computes(kind: str) -> None:
 def test_gray_has_no_color_left_and_keeps_the_brightness() -> None:
     gray = corrupt(IMAGES, "gray", 3)
     assert np.ptp(gray.astype(int), axis=-1).max() <= 1
-    luma = color.rgb2ycbcr(IMAGES)[..., 0]  # from 16 to 235, by the same weights
+    luma = ycbcr(IMAGES)[..., 0]  # from 16 to 235, by the same weights
     expected = (luma - 16) * 255 / 219
     assert np.abs(gray.mean(axis=-1) - expected).max() < 1.5
     half = corrupt(IMAGES, "gray", 2).astype(float)
@@ -80,7 +83,8 @@ def test_a_quarter_turn_is_exact_inside() -> None:
 def test_it_keeps_shape_dtype_and_input(kind: str, severity: int) -> None:
     before = IMAGES.copy()
     found = corrupt(IMAGES, kind, severity)
-    assert (found.shape, found.dtype) == (IMAGES.shape, np.uint8)
+    assert found.shape == IMAGES.shape
+    assert found.dtype == np.uint8
     assert np.array_equal(IMAGES, before)
     assert np.array_equal(found, corrupt(IMAGES, kind, severity))
     # One image at a time gives the same, where nothing is random.
