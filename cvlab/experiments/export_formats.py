@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     images = load_images(options.photos, image_size=options.size).test.images[: options.images]
     with tempfile.TemporaryDirectory() as folder:
         files, absent = write_all(model, Path(folder))
-        rows = exported.compare(model, files, images, absent=absent)
+        rows = exported.compare(model, files, images, absent=absent, repeats=5)
     here = machine.check(gpu=False)
     title = (
         f"{BASE} at {options.size} x {options.size} pixels, {options.images} real photos, "
