@@ -163,9 +163,9 @@ PROFILES: dict[str, Profile] = {
             tuning_epochs=10,
             tuning_learning_rate=2e-4,
             ways_image_size=64,
-            ways_per_class=60,
+            ways_per_class=40,
             ways_rates=(1e-4, 1e-3, 1e-2),
-            counts_per_class=(10, 100, 1000),
+            counts_per_class=(10, 100, 300),
             corrupted_images=500,
         ),
         Profile(

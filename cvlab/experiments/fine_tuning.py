@@ -256,7 +256,7 @@ def collect(out: Path) -> dict[str, Any]:
     }
     return {
         "date": date.today().isoformat(),
-        "machine": {"system": here.system, "cores": 1},
+        "machine": {"system": here.system, "cores": here.cores},
         "versions": {"python": here.python, **here.packages},
         "settings": settings,
         "table": table,
