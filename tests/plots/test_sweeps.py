@@ -18,7 +18,7 @@ def test_every_number_is_written_and_the_best_of_each_row_is_bold() -> None:
         (1, 1): ("60.0%", "bold"),
         (2, 1): ("50.0%", "normal"),
     }
-    frames = [tuple(np.mean(line.get_xydata(), axis=0)) for line in ax.lines]
+    frames = [tuple(np.asarray(line.get_xydata()).mean(axis=0)) for line in ax.lines]
     assert [(round(x), round(y)) for x, y in frames] == [(1, 0), (1, 1)]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.0001", "0.001", "0.01"]
     assert "one: 70.0% at 0.0001, 90.0% at 0.001; other" in figure.alt
