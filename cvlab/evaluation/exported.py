@@ -53,6 +53,9 @@ def attempt(name: str, absent: dict[str, str]) -> Iterator[None]:
     Args:
         name: Of the format.
         absent: Gets the reason under that name.
+
+    Raises:
+        ValueError: If the export fails for another reason.
     """
     try:
         with _quiet():
@@ -80,6 +83,27 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def litert_options(weights: str) -> dict[str, Any]:
+    """Return the options with which `model.export` writes smaller weights to a LiteRT file.
+
+    Args:
+        weights: "int8" or "float16".
+
+    Raises:
+        ValueError: If Keras does not run on TensorFlow, whose converter they are for.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf  # noqa: PLC0415
+
+        half = {"target_spec": {"supported_types": [tf.float16]}}
+        smaller = {"optimizations": [tf.lite.Optimize.DEFAULT]}
+        return {"format": "litert", **smaller, **(half if weights == "float16" else {})}
+    raise ValueError(
+        f"LiteRT's {weights} weights need the backend tensorflow, and Keras runs on "
+        f"{keras.backend.backend()}: set KERAS_BACKEND=tensorflow, or use model.quantize"
+    )
 
 
 def load(file: str | Path) -> Run:

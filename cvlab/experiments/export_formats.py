@@ -57,17 +57,12 @@ def write_all(model: keras.Model, folder: Path) -> tuple[dict[str, Path], dict[s
 
 def _exports() -> dict[str, tuple[str, dict[str, Any]]]:
     """Return the file and the options of `model.export` by the name of the format."""
-    import tensorflow as tf  # noqa: PLC0415
-
-    litert = {"format": "litert"}
-    smaller = {**litert, "optimizations": [tf.lite.Optimize.DEFAULT]}
-    half = {"target_spec": {"supported_types": [tf.float16]}}
     return {
         "SavedModel": ("saved_model", {"format": "tf_saved_model"}),
         "ONNX": ("model.onnx", {"format": "onnx"}),
-        "LiteRT": ("model.tflite", litert),
-        _FLOAT16: ("float16.tflite", {**smaller, **half}),
-        _INT8: ("int8.tflite", smaller),
+        "LiteRT": ("model.tflite", {"format": "litert"}),
+        _FLOAT16: ("float16.tflite", exported.litert_options("float16")),
+        _INT8: ("int8.tflite", exported.litert_options("int8")),
     }
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 # Which notebooks wait for which, where both run. 07 and 08 go on from the network of 06. The others
 # need the images that 06 prepares: beside it start those that need none. 14 sums up the others.
 AFTER: Final[Mapping[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("05", "07", "08", "09", "10", "11", "12", "13"), ("06",)),
+    **dict.fromkeys(("05", *(f"{number:02}" for number in (*range(7, 14), 15, 16))), ("06",)),
     "14": tuple(f"{number:02}" for number in range(100) if number != 14),
 }
 GIB_PER_NOTEBOOK: Final = 2.5

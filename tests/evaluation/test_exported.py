@@ -160,3 +160,13 @@ def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     file = tmp_path / "export.json"
     file.write_text(json.dumps({"title": "t", "rows": [{**row, "milliseconds": 2.0, "note": ""}]}))
     assert exported.recorded(file) == ("t", [exported.Measured("a", 5, 0.5, 1, 2.0)])
+
+
+def test_8_bit_weights_are_for_tensorflow_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match="Keras runs on jax"):
+        exported.litert_options("int8")
+    absent: dict[str, str] = {}
+    with exported.attempt("LiteRT int8", absent):
+        exported.litert_options("int8")
+    assert absent == {"LiteRT int8": "not available with Keras on jax"}

@@ -22,7 +22,7 @@ from cvlab.course import claims, exercises, quiz, recorded, trials
 from cvlab.data import archives, decoding, listing, loading, locating, splitting
 from cvlab.data.decoding import BadImageError
 from cvlab.drawing import animals, toypets
-from cvlab.evaluation import explain, measure
+from cvlab.evaluation import calibration, explain, exported, measure, predict
 from cvlab.models import bases, classics, cost, embedded, graph
 from cvlab.publish import execution, formulas, results
 from cvlab.training import augmentation, baseline, gradients, normalization, reinitialize
@@ -60,6 +60,10 @@ class Networks:
         return keras.Model(pictures_, 2 * pictures_)
 
     @property
+    def flat(self) -> keras.Model:
+        return keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+
+    @property
     def base(self) -> keras.Model:
         if self._base is None:
             self._base = models.toy_base(32, None)
@@ -67,6 +71,12 @@ class Networks:
 
 
 on = Networks()
+
+
+def _failing_export() -> None:
+    with exported.attempt("ONNX", {}):
+        raise ValueError("an odd layer")
+
 
 Call = Callable[[], Any]
 # Function, what is wrong about the call, words that the error must have.
@@ -84,6 +94,15 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (measure.mcnemar, lambda: measure.mcnemar([0.3], [1]), ("first_right", "0.3", "==")),
     (measure.overfitting_epoch, lambda: measure.overfitting_epoch([]), ("val_loss", "empty")),
     (measure.overfitting_epoch, lambda: measure.overfitting_epoch([1, NAN]), ("val_loss", "nan")),
+    (
+        calibration.ece_if_calibrated,
+        lambda: calibration.ece_if_calibrated([0.5, 1.5]),
+        ("1.5",),
+    ),
+    (calibration.log_loss, lambda: calibration.log_loss([0.5], [0, 1]), ("1", "2")),
+    (exported.attempt, _failing_export, ("odd layer",)),
+    (explain.last_convolution, lambda: explain.last_convolution(on.flat), ("convolution",)),
+    (predict.image_size, lambda: predict.image_size(on.flat), ("square", "probability")),
     # profiles, claims, records
     (profiles.get, lambda: profiles.get("fast"), ("fast", "quick")),
     (claims.check, lambda: claims.check("05", "fast", {}), ("fast", "quick")),
@@ -228,6 +247,11 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
         gradients.gradients,
         lambda: gradients.gradients(on.net, IMAGES, np.zeros((4, 1)), "x"),
         ("loss", "x"),
+    ),
+    (
+        reinitialize.reset_optimizer,
+        lambda: reinitialize.reset_optimizer(keras.optimizers.Adagrad()),
+        ("Adagrad", "compile"),
     ),
     (reinitialize.reinitialize, lambda: reinitialize.reinitialize(on.net, -1), ("Seed", "between")),
     (
