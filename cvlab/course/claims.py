@@ -213,7 +213,7 @@ def _parts(claim: Claim, measured: Measured) -> dict[str, Any]:
                 f"The claim {claim.id!r} got an array {measured.shape} of {measured.dtype}: pass "
                 "booleans of shape (N,), right or wrong for each test image"
             )
-        parts["hits"] = "".join("1" if right else "0" for right in measured)
+        parts["hits"] = findings.as_text(measured)
         measured = measure.wilson_interval(int(measured.sum()), measured.size)
     if isinstance(measured, measure.Interval):
         parts |= {name: float(getattr(measured, name)) for name in ("value", "low", "high")}

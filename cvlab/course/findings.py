@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cvlab.cache import cache_root
 from cvlab.course import statements
@@ -24,6 +24,16 @@ FOLDER_VARIABLE: Final = "CVLAB_RECORDS"
 
 # What `fit` recorded: one value per epoch in each list.
 History = dict[str, list[float]]
+
+
+def as_text(right: ArrayLike) -> str:
+    """Write whether each image was right, shape (N,), as a record keeps it: "1" and "0"."""
+    return "".join("1" if one else "0" for one in np.asarray(right))
+
+
+def from_text(hits: str) -> NDArray[np.bool_]:
+    """Read what `as_text` wrote, shape (N,)."""
+    return np.array([one == "1" for one in hits], bool)
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class Finding:
     @property
     def right(self) -> NDArray[np.bool_] | None:
         """Whether each test image was right, shape (N,); None if that was not kept."""
-        return np.array(list(self.hits)) == "1" if self.hits else None
+        return from_text(self.hits) if self.hits else None
 
     def measured(self) -> str:
         """Return the measurement as text: `79.7 % (77.1 to 82.1 %)`, `3,453,121`, `not so`."""

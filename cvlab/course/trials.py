@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cvlab.course.findings import from_text
 from cvlab.course.tables import Shown, html_table
 from cvlab.evaluation import measure
 
@@ -74,7 +75,7 @@ def load(file: Path = FILE) -> list[Trial]:
             **{
                 **trial,
                 "settings": kept["experiments"][trial["experiment"]],
-                "right": np.array(list(trial["right"])) == "1",
+                "right": from_text(trial["right"]),
             }
         )
         for trial in kept["trials"]

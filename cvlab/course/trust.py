@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cvlab.course.findings import from_text
 from cvlab.evaluation import measure
 
 FILE: Final = Path(__file__).with_name("runs") / "trust.json"
@@ -132,9 +133,7 @@ def load(file: Path = FILE) -> Trust:
             **{
                 **trial,
                 "logits": np.array(trial["logits"], float),
-                "right": {
-                    name: np.array(list(bits)) == "1" for name, bits in trial["right"].items()
-                },
+                "right": {name: from_text(bits) for name, bits in trial["right"].items()},
             }
         )
         for trial in kept["trials"]

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cvlab.course.findings import from_text
+
 RUNS: Final = Path(__file__).with_name("runs")
 FILE: Final = RUNS / "fine_tuning.json"
 PROBES: Final = RUNS / "probes.json"
@@ -49,15 +51,16 @@ def load(file: Path = FILE) -> Record:
         scores.setdefault(one["method"], {}).setdefault(one["rate"], []).append(one["validation"])
     tested: dict[str, tuple[float, list[Rights]]] = {}
     for one in kept["tested"]:
-        tested.setdefault(one["method"], (one["rate"], []))[1].append(_right(one["right"]))
+        tested.setdefault(one["method"], (one["rate"], []))[1].append(from_text(one["right"]))
     curve: dict[str, dict[int, list[Rights]]] = {}
     for one in kept["curve"]:
         points = curve.setdefault(one["way"], {})
-        points.setdefault(one["per_class"], []).append(_right(one["right"]))
+        points.setdefault(one["per_class"], []).append(from_text(one["right"]))
+    cores = kept["machine"]["cores"]
     packages = ", ".join(f"{name} {version}" for name, version in kept["versions"].items())
     return Record(
         kept["settings"],
-        f"{kept['date']}, {kept['machine']['cores']} core, {packages}",
+        f"{kept['date']}, {cores} core{'s' * (cores > 1)}, {packages}",
         {
             method: {rate: float(np.mean(values)) for rate, values in sorted(by_rate.items())}
             for method, by_rate in scores.items()
@@ -82,8 +85,4 @@ def probes(file: Path = PROBES) -> list[dict[str, Any]]:
         return []
     kept: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["probes"]
     ranked = sorted(kept, key=lambda one: float(one["validation_loss"]))
-    return [{**one, "right": _right(one["right"])} for one in ranked]
-
-
-def _right(text: str) -> Rights:
-    return np.asarray(np.array(list(text)) == "1", bool)
+    return [{**one, "right": from_text(one["right"])} for one in ranked]

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from cvlab import models
 from cvlab.cache import made, record_of
 from cvlab.course import machine
+from cvlab.course.findings import as_text
 from cvlab.data.loading import Pets, Split, load_images
 from cvlab.training.baseline import compile_binary
 from cvlab.transfer import methods
@@ -70,11 +71,6 @@ def sampled(split: Split, per_class: int, seed: int) -> _Examples:
         [random.permutation(np.flatnonzero(split.labels == one))[:per_class] for one in (0, 1)]
     )
     return split.images[rows], split.labels[rows]
-
-
-def text(right: NDArray[np.bool_]) -> str:
-    """Write which predictions are right as a string of 0 and 1."""
-    return "".join("01"[int(one)] for one in right)
 
 
 class Bench:
@@ -141,7 +137,7 @@ class Bench:
                     start = time.perf_counter()
                     right = run()
                     seconds = round(time.perf_counter() - start, 1)
-                    return {**key, "seconds": seconds, "right": text(right)}
+                    return {**key, "seconds": seconds, "right": as_text(right)}
 
                 record = self.trial("curve", *map(str, key.values()), write=write)
                 accuracy = record["right"].count("1") / len(record["right"])
@@ -195,7 +191,7 @@ def _tested(
         record["method"], record["rate"], record["seed"], 0, 0, 0, 0, (weights[:-2], weights[-2:])
     )
     kept_key = {key: record[key] for key in ("method", "rate", "seed")}
-    return {**kept_key, "right": text(tuner.right(tuned, *test))}
+    return {**kept_key, "right": as_text(tuner.right(tuned, *test))}
 
 
 def chosen_rates(table: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -31,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cvlab import models
 from cvlab.course import machine
+from cvlab.course.findings import as_text
 from cvlab.data.checks import SPLITS
 from cvlab.data.loading import load_images
 from cvlab.models import cost
@@ -90,7 +91,7 @@ def probe(
         "validation_loss": round(float(loss), 5),
         "validation": round(float(best.score(inputs["validation"], labels["validation"])), 4),
         "test": round(float(right.mean()), 4),
-        "right": "".join("01"[int(one)] for one in right),
+        "right": as_text(right),
     }
 
 

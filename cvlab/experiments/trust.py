@@ -23,6 +23,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from cvlab.course import machine, trust
+from cvlab.course.findings import as_text
 from cvlab.data.listing import CLASS_NAMES
 from cvlab.data.loading import Pets, load_images
 from cvlab.data.other import load_other
@@ -137,9 +138,7 @@ def measure(
                     "seconds": round(seconds, 1),
                     "temperature": round(temperature, 4),
                     "logits": [round(float(one), 2) for one in logits["test"]],
-                    "right": {
-                        one: "".join("01"[int(hit)] for hit in hits) for one, hits in right.items()
-                    },
+                    "right": {one: as_text(hits) for one, hits in right.items()},
                 }
             )
             print(f"{name}, seed {seed}: {right['test'].mean():.1%}, T = {temperature:.2f}")

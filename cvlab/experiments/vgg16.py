@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from cvlab import models, transfer
 from cvlab.cache import made, record_of
 from cvlab.course import machine
+from cvlab.course.findings import as_text
 from cvlab.data.loading import Pets, load_images
 from cvlab.experiments.photo_features import rescaled
 from cvlab.training import LECTURE_OPTIONS, Augment
@@ -193,7 +194,7 @@ def _trial(
             name: [round(value, 4) if math.isfinite(value) else None for value in values]
             for name, values in history.items()
         },
-        "right": "".join("01"[int(right)] for right in predicted == (pets.test.labels == 1)),
+        "right": as_text(predicted == (pets.test.labels == 1)),
     }
 
 
