@@ -25,7 +25,7 @@ from cvlab.drawing import animals, toypets
 from cvlab.evaluation import calibration, explain, exported, measure, predict
 from cvlab.models import bases, classics, cost, embedded, graph
 from cvlab.publish import execution, formulas, results
-from cvlab.training import augmentation, baseline, gradients, normalization, reinitialize
+from cvlab.training import augmentation, baseline, gradients, normalization, reinitialize, steps
 from cvlab.training.augmentation import Augment
 from cvlab.transfer import features, freezing
 from tests.test_rooms import FILES, PROJECT, TEACHING, room_of
@@ -119,6 +119,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (quiz.answer, lambda: quiz.answer(1, 5), ("5", "quotes")),  # type: ignore[arg-type]
     (exercises.check, lambda: exercises.check("99.1", len), ("99.1",)),
     (formulas.mathml, lambda: formulas.mathml(r"\nosuch{x}"), ("nosuch",)),
+    (steps.steps_per_execution, lambda: steps.steps_per_execution(0), ("0", "1 or more")),
     (
         baseline.trained_baseline,
         lambda: baseline.trained_baseline(SMALL, profiles.get("laptop")),

@@ -1,0 +1,24 @@
+"""How many training steps the backend takes at a time, before it comes back to Python."""
+
+import keras
+
+
+def steps_per_execution(steps: int) -> int:
+    """Return what to pass to `compile` as `steps_per_execution`: `steps` where it is supported.
+
+    A small network spends most of a step on the way from Python into the backend and back. Several
+    steps on one way give the same weights, bit by bit; callbacks see every last one of them.
+    PyTorch takes one step at a time.
+
+    Args:
+        steps: Steps to take at a time, at least 1; best a divisor of the steps per epoch.
+
+    Raises:
+        ValueError: If `steps` is less than 1.
+
+    Example:
+        model.compile("adam", "mse", steps_per_execution=steps_per_execution(20))
+    """
+    if steps < 1:
+        raise ValueError(f"{steps} steps at a time were asked for: ask for 1 or more")
+    return 1 if keras.backend.backend() == "torch" else steps
