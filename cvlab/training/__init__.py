@@ -6,6 +6,7 @@ It also trains the baseline once and keeps it for the notebooks that build on it
 from cvlab.training.augmentation import LECTURE_OPTIONS, Augment, augment_all
 from cvlab.training.baseline import keep_baseline, trained_baseline
 from cvlab.training.progress import ProgressBar
+from cvlab.training.steps import steps_per_execution
 
 __all__ = [
     "LECTURE_OPTIONS",
@@ -13,5 +14,6 @@ __all__ = [
     "ProgressBar",
     "augment_all",
     "keep_baseline",
+    "steps_per_execution",
     "trained_baseline",
 ]
