@@ -6,9 +6,9 @@ import keras
 def steps_per_execution(steps: int) -> int:
     """Return what to pass to `compile` as `steps_per_execution`: `steps` where it is supported.
 
-    A small network spends most of a step on the way from Python into the backend and back. Several
-    steps on one way give the same weights, bit by bit; callbacks see every last one of them.
-    PyTorch takes one step at a time.
+    A small network spends much of a step between Python and the backend. Several steps in one call
+    give the same weights, bit by bit; callbacks for batches run once per call. It pays from
+    about a thousand steps on: the first call takes longer to compile. PyTorch takes single steps.
 
     Args:
         steps: Steps to take at a time, at least 1; best a divisor of the steps per epoch.
