@@ -187,10 +187,11 @@ def _pool(
 ) -> list[str]:
     """Run a command for each notebook, several at a time; return the names of those that failed."""
     from cvlab.course import recorded
-    from cvlab.publish import schedule
+    from cvlab.publish import schedule, warm
 
     here = machine.check(gpu=False)
-    fitting = schedule.jobs_for(here.cores, here.memory_gib, machine.gpu_memory_gib())
+    gpu_gib = machine.gpu_memory_gib()
+    fitting = schedule.jobs_for(here.cores, here.memory_gib, gpu_gib)
     jobs = options.jobs or fitting
     known = recorded.load(profile).seconds
     tasks = [
@@ -199,7 +200,8 @@ def _pool(
     ]
     # Bars inside the notebooks would be stored in them.
     environment = {"TQDM_DISABLE": "1", **schedule.threads(here.cores, jobs)}
-    return schedule.run(tasks, jobs, environment)
+    forks = warm.pays(_sources(options), options.backend, gpu=gpu_gib is not None)
+    return schedule.run(tasks, jobs, environment, warm.start if forks else schedule.popen)
 
 
 def _lectures(options: argparse.Namespace) -> int:

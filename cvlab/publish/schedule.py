@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from tqdm import tqdm
 
@@ -42,10 +42,28 @@ class Task:
     seconds: float | None = None
 
 
+class Process(Protocol):
+    """A process that runs a task, such as `subprocess.Popen`."""
+
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Return the status with which it ended, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the status when it has ended, or raise `subprocess.TimeoutExpired`."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
 @dataclass(frozen=True)
 class _Running:
     task: Task
-    process: subprocess.Popen[bytes]
+    process: Process
     output: IO[bytes]
     since: float
 
@@ -90,7 +108,23 @@ def ordered(tasks: Iterable[Task]) -> list[Task]:
     return sorted(left, key=lambda task: (-remaining(task), task.name))
 
 
-def run(tasks: Iterable[Task], jobs: int, environment: Mapping[str, str]) -> list[str]:
+def popen(command: Sequence[str], environment: Mapping[str, str], output: IO[bytes]) -> Process:
+    """Start a command, with variables besides those of this process, and its output in a file."""
+    return subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def run(
+    tasks: Iterable[Task],
+    jobs: int,
+    environment: Mapping[str, str],
+    start: Callable[[Sequence[str], Mapping[str, str], IO[bytes]], Process] = popen,
+) -> list[str]:
     """Run tasks, several at a time, and say how each ended; go on after one that fails.
 
     When this process is interrupted or told to end, so are the processes that it started.
@@ -99,6 +133,7 @@ def run(tasks: Iterable[Task], jobs: int, environment: Mapping[str, str]) -> lis
         tasks: What to run.
         jobs: How many at a time.
         environment: Variables of the processes, besides those of this one.
+        start: Starts a command with these variables and its output in a file; see `popen`.
 
     Returns:
         The names of the tasks that failed, in the order in which they ended.
@@ -114,7 +149,9 @@ def run(tasks: Iterable[Task], jobs: int, environment: Mapping[str, str]) -> lis
                 if len(running) < jobs and not waits_for(task.name, open_names):
                     waiting.remove(task)
                     if command := task.command():
-                        running.append(_start(task, command, environment))
+                        output = tempfile.TemporaryFile()  # noqa: SIM115 - until it has ended
+                        process = start(command, environment, output)
+                        running.append(_Running(task, process, output, time.monotonic()))
                     else:
                         bar.update()
             for one in [one for one in running if one.process.poll() is not None]:
@@ -131,18 +168,6 @@ def run(tasks: Iterable[Task], jobs: int, environment: Mapping[str, str]) -> lis
         bar.close()
         signal.signal(signal.SIGTERM, before)
     return failed
-
-
-def _start(task: Task, command: Sequence[str], environment: Mapping[str, str]) -> _Running:
-    output = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-    )
-    return _Running(task, process, output, time.monotonic())
 
 
 def _ended(one: _Running) -> bool:
