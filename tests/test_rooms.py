@@ -19,15 +19,26 @@ FILES = {
 MAY_IMPORT = {
     "cache": set(),
     "profiles": set(),
+    "precision": set(),
     "drawing": {"cache"},
     "data": {"cache", "drawing", "profiles"},
-    "models": {"cache", "data", "profiles"},
+    "models": {"cache", "data", "precision", "profiles"},
     "training": {"cache", "data", "profiles", "models"},
     "transfer": {"cache", "data", "profiles", "models", "training"},
     "evaluation": {"cache", "data", "profiles", "models", "training", "transfer"},
     "plots": {"evaluation"},
 }
-TEACHING = {"profiles", "plots", "data", "models", "training", "transfer", "evaluation", "course"}
+TEACHING = {
+    "profiles",
+    "precision",
+    "plots",
+    "data",
+    "models",
+    "training",
+    "transfer",
+    "evaluation",
+    "course",
+}
 MAY_IMPORT["course"] = {"cache", *TEACHING}
 BUILDING = {"publish", "experiments"}
 ROOMS = {*MAY_IMPORT, *BUILDING}

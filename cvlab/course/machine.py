@@ -12,20 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cvlab.precision import gpus, multiplies_bfloat16
+
 # The lower bounds of pyproject.toml; a test compares them. Keras needs one of the backends.
 PYTHON: Final = (3, 11)
 PACKAGES: Final = {"keras": "3.12", "numpy": "2.0"}
 BACKENDS: Final = {"tensorflow": "2.19", "jax": "0.6", "torch": "2.6"}
 CORES: Final = 2
 MEMORY_GIB: Final = 4.0
-# NVIDIA's GPUs have native bfloat16 support from this compute capability on.
-_BFLOAT16_CAPABILITY: Final = (8, 0)
-
-
-@dataclass(frozen=True)
-class _Gpu:
-    name: str
-    capability: tuple[int, ...]  # NVIDIA's compute capability
 
 
 @dataclass(frozen=True)
@@ -122,7 +116,7 @@ def check(*, gpu: bool = True) -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         cores=_cores(),
         memory_gib=_memory_gib(),
-        gpus=tuple(device.name for device in _gpu_devices()) if gpu else None,
+        gpus=tuple(device.name for device in gpus()) if gpu else None,
         bfloat16=multiplies_bfloat16(),
     )
 
@@ -141,38 +135,6 @@ def keras_backend() -> str:
         return str(json.loads(settings.read_text(encoding="utf-8"))["backend"])
     except (OSError, ValueError, KeyError, TypeError):
         return "tensorflow"  # it is not there, or Keras cannot read it either
-
-
-def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether the processor has native bfloat16 support.
-
-    If so, Keras trains convnets nearly twice as fast under the policy `mixed_bfloat16`, which keeps
-    the weights in float32. Other processors emulate bfloat16 and get slower.
-
-    Args:
-        cpuinfo: Linux's list of the processor's abilities; other systems have none, and the answer
-            is False.
-    """
-    if not cpuinfo.is_file():
-        return False
-    return bool({"avx512_bf16", "amx_bf16"} & set(cpuinfo.read_text().split()))
-
-
-def dtype_policy(*, fast: bool) -> str:
-    """Return the name of the dtype policy to train with, for `keras.config.set_dtype_policy`.
-
-    Args:
-        fast: Whether bfloat16 is wanted, as in the profiles' `mixed_precision`.
-
-    Returns:
-        `mixed_bfloat16` if it is wanted and what computes (the GPU if there is one, else the
-        processor) has native support for it, else `float32`.
-    """
-    if not fast:
-        return "float32"
-    gpus = _gpu_devices()
-    native = gpus[0].capability >= _BFLOAT16_CAPABILITY if gpus else multiplies_bfloat16()
-    return "mixed_bfloat16" if native else "float32"
 
 
 def _problems(python: str, backend: str, packages: dict[str, str | None]) -> list[str]:
@@ -246,31 +208,3 @@ def gpu_memory_gib() -> float | None:
     done = subprocess.run(query, stdout=subprocess.PIPE, text=True, check=False)
     mebibytes = re.match(r"\d+", done.stdout)  # without a GPU the tool explains why
     return int(mebibytes.group()) / 1024 if mebibytes else None
-
-
-def _gpu_devices() -> list[_Gpu]:
-    """The GPUs that the Keras backend can use."""
-    import keras  # noqa: PLC0415 - slow, and only this question needs it
-
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf  # noqa: PLC0415
-
-        found = []
-        for device in tf.config.list_physical_devices("GPU"):
-            details = tf.config.experimental.get_device_details(device)
-            capability = details.get("compute_capability", (0, 0))
-            found.append(_Gpu(str(details.get("device_name", device.name)), capability))
-        return found
-    if backend == "torch":
-        import torch  # noqa: PLC0415
-
-        cuda = torch.cuda
-        numbers = range(cuda.device_count())
-        return [_Gpu(cuda.get_device_name(n), cuda.get_device_capability(n)) for n in numbers]
-    if backend == "jax":
-        import jax  # noqa: PLC0415
-
-        devices = [device for device in jax.local_devices() if device.platform == "gpu"]
-        return [_Gpu(one.device_kind, _numbers(one.compute_capability)) for one in devices]
-    return []

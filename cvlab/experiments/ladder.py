@@ -27,9 +27,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cvlab import models, plots, profiles, transfer
+from cvlab import models, plots, precision, profiles, transfer
 from cvlab.cache import cache_root
-from cvlab.course import machine, statements
+from cvlab.course import statements
 from cvlab.data.loading import Pets, load_pets
 from cvlab.evaluation import measure
 from cvlab.profiles import Profile
@@ -143,7 +143,7 @@ def train_from_scratch(pets: Pets, profile: Profile, seed: int) -> _Rungs:
         start = time.perf_counter()
         augmentation = Augment(**LECTURE_OPTIONS, seed=seed) if augmented else None
         policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(machine.dtype_policy(fast=profile.mixed_precision))
+        keras.config.set_dtype_policy(precision.dtype_policy(fast=profile.mixed_precision))
         network = new_network(profile, seed, dropout=dropout, augmentation=augmentation)
         keras.config.set_dtype_policy(policy)
         if augmented and profile.warm_start:

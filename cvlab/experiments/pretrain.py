@@ -25,7 +25,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from cvlab.course import machine
+from cvlab import precision
 from cvlab.drawing import animals, toypets
 from cvlab.evaluation import measure
 from cvlab.models import embedded, toy_base
@@ -162,7 +162,7 @@ def pretrain(recipe: Recipe) -> tuple[keras.Model, keras.Model, dict[str, Any]]:
     keras.utils.set_random_seed(recipe.seed)
     size, seed = recipe.image_size, recipe.seed
     images, labels = zoo_images(range(recipe.per_species), size=size, seed=seed)
-    policy = machine.dtype_policy(fast=True)
+    policy = precision.dtype_policy(fast=True)
     keras.config.set_dtype_policy(policy)
     base = toy_base(size, weights=None)
     train(base, images, labels, recipe, epochs=recipe.epochs, rate=recipe.learning_rate)

@@ -29,7 +29,7 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cvlab import models
+from cvlab import models, precision
 from cvlab.course import machine
 from cvlab.course.findings import as_text
 from cvlab.data.checks import SPLITS
@@ -106,7 +106,7 @@ def features_of(
     """Return the features of a base at a size, the labels by split, and the test photos' names."""
     pets = load_images(photos, image_size=size)
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(machine.dtype_policy(fast=True))
+    keras.config.set_dtype_policy(precision.dtype_policy(fast=True))
     try:
         base = models.load_base(name, size, weights)
         pooled = keras.Sequential(
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "date": date.today().isoformat(),
         "machine": {"system": here.system, "cores": here.cores, "gpus": here.gpus},
         "versions": {"python": here.python, **here.packages},
-        "dtype_policy": machine.dtype_policy(fast=True),
+        "dtype_policy": precision.dtype_policy(fast=True),
         "test_files": list(files),
         "probes": measure(found, labels),
     }

@@ -27,7 +27,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cvlab import models, transfer
+from cvlab import models, precision, transfer
 from cvlab.cache import made, record_of
 from cvlab.course import machine
 from cvlab.course.findings import as_text
@@ -104,7 +104,7 @@ EXPERIMENTS: Final[Mapping[str, Experiment]] = {
 def _base(experiment: Experiment, weights: str | Path | None) -> keras.Model:
     """Build the base of an experiment, with its preprocessing as the first layer."""
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(machine.dtype_policy(fast=True))
+    keras.config.set_dtype_policy(precision.dtype_policy(fast=True))
     try:
         base = models.load_base(experiment.base, experiment.image_size, weights)
         return base if experiment.preprocessing == "own" else rescaled(base)
@@ -238,7 +238,7 @@ def collect(out: Path, files: Sequence[str]) -> dict[str, Any]:
         "date": date.today().isoformat(),
         "machine": {"system": here.system, "cores": here.cores, "gpus": here.gpus},
         "versions": {"python": here.python, **here.packages},
-        "dtype_policy": machine.dtype_policy(fast=True),
+        "dtype_policy": precision.dtype_policy(fast=True),
         "batch_size": BATCH,
         "views": VIEWS,
         "test_files": list(files),

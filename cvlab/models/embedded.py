@@ -23,7 +23,9 @@ SPECIES: Final[tuple[str, ...]] = tuple(json.loads(TOY_RECORD.read_text("utf-8")
 TOY_CHANNELS: Final = (8, 24, 48, 96, 128)
 
 
-def toy_base(image_size: int = 64, weights: Literal["zoo"] | None = "zoo") -> keras.Model:
+def toy_base(
+    image_size: int = 64, weights: Literal["zoo"] | None = "zoo", *, dtype: str | None = None
+) -> keras.Model:
     """Build the embedded convolutional base: VGG16's architecture at a thirtieth of its size.
 
     Five blocks of two 3 x 3 convolutions and one max pooling, named like VGG16's layers, with 8,
@@ -34,10 +36,13 @@ def toy_base(image_size: int = 64, weights: Literal["zoo"] | None = "zoo") -> ke
         image_size: Height and width of the images in pixels, at least 32.
         weights: "zoo" for the weights that come with the package, or None for random ones;
             `cvlab.models.load_base` opens other files.
+        dtype: Policy of its layers, such as `mixed_bfloat16`; None for Keras's own. The last
+            pooling computes in float32: so a head does, too.
 
     Returns:
         A model from images (n, image_size, image_size, 3), uint8 or float in 0..255, to feature
-        maps (n, image_size // 32, image_size // 32, 128).
+        maps (n, image_size // 32, image_size // 32, 128), float32 unless Keras's own policy says
+        otherwise.
 
     Raises:
         ValueError: If the images are smaller than 32 pixels.
@@ -48,12 +53,15 @@ def toy_base(image_size: int = 64, weights: Literal["zoo"] | None = "zoo") -> ke
             " use larger images"
         )
     images = keras.Input((image_size, image_size, 3), name="images")
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing")(images)
-    same = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"}
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing", dtype=dtype)(images)
+    same: dict[str, Any] = {"padding": "same", "activation": "relu", "dtype": dtype}
+    same["kernel_initializer"] = "he_normal"
     for block, channels in enumerate(TOY_CHANNELS, start=1):
         x = layers.Conv2D(channels, 3, **same, name=f"block{block}_conv1")(x)
         x = layers.Conv2D(channels, 3, **same, name=f"block{block}_conv2")(x)
-        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
+        last = block == len(TOY_CHANNELS)
+        pooled = "float32" if dtype and last else dtype
+        x = layers.MaxPooling2D(2, name=f"block{block}_pool", dtype=pooled)(x)
     base = keras.Model(images, x, name="toy_base")
     if weights == "zoo":
         base.load_weights(TOY_WEIGHTS)

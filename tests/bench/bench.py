@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cvlab import plots
+from cvlab import plots, precision
 from cvlab.cache import cache_root
 from cvlab.course import machine
 
@@ -211,7 +211,7 @@ def facts() -> dict[str, str]:
         "date": datetime.date.today().isoformat(),
         "processor": names[0] if names else platform.machine(),
         "cores": str(machine.check(gpu=False).cores),
-        "bfloat16": "yes" if machine.multiplies_bfloat16() else "no",
+        "bfloat16": "yes" if precision.multiplies_bfloat16() else "no",
         # For both sides of every comparison: see cvlab/__init__.py.
         "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "on",
         "load before": load,

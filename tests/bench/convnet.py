@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from cvlab.course import machine
+from cvlab import precision
 from cvlab.data import loading
 from cvlab.models import cost, small_cnn
 from tests.bench import bench, peers
@@ -92,7 +92,7 @@ def main() -> None:
         return network.fit(*train, batch_size=BATCH, validation_data=validation, verbose=0)
 
     lectures = peers.lecture_convnet()
-    policies = ["float32", *([BFLOAT16] if machine.multiplies_bfloat16() else [])]
+    policies = ["float32", *([BFLOAT16] if precision.multiplies_bfloat16() else [])]
     networks = {policy: our_convnet(policy) for policy in policies}
     few = [part[:BATCH] for part in train]
     lectures.fit(generators[0], steps_per_epoch=1, verbose=0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from cvlab.course import machine
+from cvlab import precision
 from cvlab.data import load_images
 from cvlab.experiments import probes
 from cvlab.models import load_base
@@ -60,7 +60,7 @@ def test_the_command_keeps_the_mean_of_image_and_mirror_image(
     photos = zip_of(tmp_path / "train.zip", kaggle(EACH, EACH))
     monkeypatch.setattr(probes, "SIZES", {"toy": (32, 48)})
     # bfloat16, which the command takes where the processor has it, keeps three digits.
-    monkeypatch.setattr(machine, "dtype_policy", lambda *, fast: "float32")
+    monkeypatch.setattr(precision, "dtype_policy", lambda *, fast: "float32")
     monkeypatch.setattr(probes, "load_images", partial(load_images, per_class=TINY))
 
     found, labels, files = probes.features_of("toy", 32, photos, "pretrained")

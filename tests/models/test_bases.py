@@ -15,6 +15,7 @@ from keras.src.backend import config as keras_config
 from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
+from cvlab import precision
 from cvlab.models import base_for, imagenet_classifier, load_base, toy_base, weights_file
 from cvlab.models.bases import parse_base
 from cvlab.profiles import PROFILES
@@ -200,6 +201,25 @@ def test_the_quick_profile_takes_the_embedded_base_whatever_is_set(
     assert (base.name, base.input_shape) == ("toy_base", (None, 64, 64, 3))
     for ours, shipped in zip(base.get_weights(), toy_base().get_weights(), strict=True):
         np.testing.assert_array_equal(ours, shipped)
+
+
+def test_a_fast_base_computes_in_bfloat16_and_gives_nearly_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype("uint8")
+    exact = base_for(PROFILES["quick"])
+    expected = keras.ops.convert_to_numpy(exact(images))
+    for native in (True, False):
+        monkeypatch.setattr(precision, "multiplies_bfloat16", lambda native=native: native)
+        fast = base_for(PROFILES["quick"], fast=True)
+        dtypes = {layer.compute_dtype for layer in fast.layers[1:-1]}
+        assert dtypes == {"bfloat16" if native else "float32"}
+        assert {weight.dtype for weight in fast.weights} == {"float32"}
+        assert fast.output.dtype == "float32", "a head computes in float32"
+        error = np.abs(keras.ops.convert_to_numpy(fast(images)) - expected).max()
+        # Eight bits of precision in each of ten layers.
+        assert error < (10 * 2**-8 if native else 1e-6) * expected.max()
+    assert base_for(PROFILES["quick"]).layers[1].compute_dtype == "float32"
 
 
 def test_the_environment_names_base_and_weights(
