@@ -200,8 +200,10 @@ def _pool(
     ]
     # Bars inside the notebooks would be stored in them.
     environment = {"TQDM_DISABLE": "1", **schedule.threads(here.cores, jobs)}
-    forks = warm.pays(_sources(options), options.backend, gpu=gpu_gib is not None)
-    return schedule.run(tasks, jobs, environment, warm.start if forks else schedule.popen)
+    if sys.platform != "linux":  # forks of what macOS has loaded may hang; Windows has none
+        return schedule.run(tasks, jobs, environment)
+    modules = warm.libraries(_sources(options), options.backend, gpu=gpu_gib is not None)
+    return schedule.run(tasks, jobs, environment, partial(warm.start, modules=modules))
 
 
 def _lectures(options: argparse.Namespace) -> int:

@@ -6,8 +6,9 @@ two forks of it: the program, and a kernel in waiting. The kernel is forked firs
 has a single thread; the program tells it later, through a pipe, which kernel to become. Jupyter
 calls what starts its kernels a provisioner.
 
-Only where it is safe and pays, see `pays`: TensorFlow, once imported, starts its devices and its
-threads with the first operation, which a process that only schedules never asks for.
+TensorFlow starts its devices and its threads with the first operation, which a process that only
+schedules never asks for: so it can be imported before a fork. Other libraries cannot; see
+`libraries`.
 """
 
 import json
@@ -29,12 +30,13 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-_KERNEL: Final = (
-    *("ipykernel.kernelapp", "matplotlib.backends.backend_agg", "keras"),
-    *("scipy.ndimage", "sklearn.datasets", "sklearn.linear_model"),
-)
 # By the module that Python runs.
 _PROGRAM: Final = {"cvlab": ("papermill",), "pytest": ("pytest", "nbformat")}
+# For the kernels of notebooks with Keras.
+_LIBRARIES: Final = (
+    *("keras", "matplotlib.backends.backend_agg", "scipy.ndimage"),
+    *("sklearn.datasets", "sklearn.linear_model"),
+)
 
 
 class Fork:
@@ -164,30 +166,36 @@ class Provisioner(LocalProvisioner):
         return self.connection_info
 
 
-def pays(notebooks: Iterable[Path], backend: str, *, gpu: bool) -> bool:
-    """Return whether notebooks are better forked from this process.
+def libraries(notebooks: Iterable[Path], backend: str, *, gpu: bool) -> tuple[str, ...]:
+    """Return the modules that the kernels of notebooks want and that may be imported before a fork.
 
     Args:
-        notebooks: What will run. Without Keras a notebook starts quickly.
-        backend: Of Keras. JAX starts threads when it is imported, and they would not be forked.
+        notebooks: What will run. One without Keras starts quickly anyway.
+        backend: Of Keras. JAX starts threads when it is imported, and a fork would lack them.
         gpu: Whether there is a GPU, which processes cannot share across a fork.
     """
-    if sys.platform != "linux" or backend != "tensorflow" or gpu:
-        return False
-    if "tensorflow" in sys.modules:  # somebody may have used it
-        return False
-    return any("import keras" in path.read_text(encoding="utf-8") for path in notebooks)
+    if backend != "tensorflow" or gpu:
+        return ()
+    wanted = any("import keras" in path.read_text(encoding="utf-8") for path in notebooks)
+    return _LIBRARIES if wanted else ()
 
 
-def start(command: Sequence[str], environment: Mapping[str, str], output: IO[bytes]) -> Fork:
+def start(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    output: IO[bytes],
+    *,
+    modules: Iterable[str] = (),
+) -> Fork:
     """Run `python -m MODULE ARGUMENTS` in a fork of this process.
 
     Args:
         command: What `subprocess.Popen` would run: Python, "-m", the module, its arguments.
         environment: Variables of the process, besides those of this one.
         output: Gets what it writes.
+        modules: What its kernel will import; see `libraries`.
     """
-    preload(command[2])
+    _preload(["ipykernel.kernelapp", *_PROGRAM.get(command[2], ()), *modules])
 
     def run() -> None:
         nowhere = os.open(os.devnull, os.O_RDONLY)
@@ -205,15 +213,15 @@ def start(command: Sequence[str], environment: Mapping[str, str], output: IO[byt
     return Fork(run)
 
 
-def preload(module: str) -> None:
-    """Import what a program and its kernel will import, without what TensorFlow writes on that."""
+def _preload(modules: Iterable[str]) -> None:
+    """Import modules, without what TensorFlow writes about that."""
     # As in every kernel; Matplotlib reads it when it is imported.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     with tempfile.TemporaryFile() as messages:
         kept = os.dup(2)
         os.dup2(messages.fileno(), 2)
         try:
-            for name in (*_KERNEL, *_PROGRAM.get(module, ())):
+            for name in modules:
                 import_module(name)
         finally:
             os.dup2(kept, 2)

@@ -121,6 +121,13 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     (formulas.mathml, lambda: formulas.mathml(r"\nosuch{x}"), ("nosuch",)),
     (steps.steps_per_execution, lambda: steps.steps_per_execution(0), ("0", "1 or more")),
     (
+        steps.train_in_steps,
+        lambda: steps.train_in_steps(
+            keras.Sequential(), np.ones(3), np.ones(2), batch_size=2, epochs=1, seed=0
+        ),
+        ("3 inputs", "2 targets"),
+    ),
+    (
         baseline.trained_baseline,
         lambda: baseline.trained_baseline(SMALL, profiles.get("laptop")),
         ("8", "150"),
