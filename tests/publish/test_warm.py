@@ -58,6 +58,7 @@ fork.kill()  # nothing happens to a process that has ended
 
 def test_a_program_has_its_arguments_variables_and_output() -> None:
     done = in_a_process_of_its_own("""
+os.environ.pop("COLUMNS", None)
 with tempfile.TemporaryFile() as output:
     command = [sys.executable, "-m", "json.tool", "--help"]
     status = warm.start(command, {"COLUMNS": "200"}, output, modules=["keras"]).wait()
