@@ -296,12 +296,34 @@ def write(found: Sequence[Row], machine_facts: dict[str, str], out: Path) -> Non
     (out / "bench.svg").write_text(picture(found).svg(), encoding="utf-8")
 
 
+def page(found: Sequence[Row], machine_facts: dict[str, str]) -> str:
+    """Lay a run out as a page of the book."""
+    lines = [
+        "# How fast the course is",
+        "",
+        "Each row sets the course beside another way to do the same, or beside a limit, in one",
+        "run on the same cores. Only ratios carry over to another machine; above 1 the course leads.",
+        "`make bench` measures them on yours.",
+        "",
+        "| What | Against | Course | Other | Ratio | Goal |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in found:
+        goal = "" if row.goal is None else f"{row.goal:g}, {row.verdict}"
+        figures = (f"{_figure(row.ours)} {row.unit}", f"{_figure(row.theirs)} {row.unit}")
+        cells = (row.name, row.against, *figures, f"{row.ratio:.3g}", goal)
+        lines.append(f"| {' | '.join(cells)} |")
+    measured = "; ".join(f"{name} {value}" for name, value in machine_facts.items())
+    return "\n".join([*lines, "", f"Measured on: {measured}.", ""])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status, 1 if a script failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--long", action="store_true", help="also what takes many minutes")
     parser.add_argument("--only", default="", help="names of scripts, separated by commas")
     parser.add_argument("--out", type=Path, default=Path("build"))
+    parser.add_argument("--page", type=Path, metavar="FILE", help="also as a page of the book")
     options = parser.parse_args(arguments)
     try:
         scripts = chosen(options.only, long=options.long)
@@ -320,6 +342,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if found:
         print(table(found))
         write(found, machine_facts, options.out)
+        if options.page:
+            options.page.write_text(page(found, machine_facts), encoding="utf-8")
         print(f"kept in {options.out}/bench.json and {options.out}/bench.svg")
     for message in failed:
         print(message, file=sys.stderr)

@@ -57,6 +57,14 @@ def test_a_verdict_needs_a_goal(goal: float | None, verdict: str) -> None:
     assert row(2.0, goal).verdict == verdict
 
 
+def test_the_page_has_a_line_for_each_row_and_names_the_machine() -> None:
+    found = [row(2.0, goal=1.5), row(0.5)]
+    lines = bench.page(found, {"cores": "2"}).splitlines()
+    assert "| work | other | 4 a/s | 2 a/s | 2 | 1.5, reached |" in lines
+    assert "| work | other | 1 a/s | 2 a/s | 0.5 |  |" in lines
+    assert lines[-1] == "Measured on: cores 2."
+
+
 def test_the_table_has_a_line_for_each_row() -> None:
     lines = bench.table([row(2.0, 1.5), row(0.5, 1.5), row(1.0)]).splitlines()
     assert len(lines) == 4
