@@ -29,6 +29,7 @@ from typing import IO, Any, Final
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from threadpoolctl import threadpool_limits
 
 # By the module that Python runs.
 _PROGRAM: Final = {"cvlab": ("papermill",), "pytest": ("pytest", "nbformat")}
@@ -143,6 +144,8 @@ def _become(command: Sequence[str], env: Mapping[str, str], cwd: str, messages: 
     os.dup2(descriptor, 2)
     os.environ.clear()
     os.environ.update(env)
+    if "OMP_NUM_THREADS" in env:  # NumPy read it when it was imported, before the fork
+        threadpool_limits(int(env["OMP_NUM_THREADS"]))
     os.chdir(cwd)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [*command[2:]]

@@ -1,6 +1,7 @@
 """Forks of a warm process: they end as programs do, and their kernels have Keras already."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,17 @@ def test_a_kernel_starts_with_keras_and_each_notebook_with_its_own(
             "".join(one["text"]) for cell in executed["cells"] for one in cell.get("outputs", [])
         ]
         assert said == ["True False\n", "3.0\n"]
+
+
+def test_numpy_in_a_kernel_keeps_to_its_part_of_the_cores(tmp_path: Path) -> None:
+    asked = "import keras, threadpoolctl\nprint({one['num_threads'] for one in %s})"
+    write(tmp_path / "lectures/01_a.ipynb", asked % "threadpoolctl.threadpool_info()")
+    done = command(tmp_path, "lectures", "-j2", OMP_NUM_THREADS="7")
+    assert done.returncode == 0, done.stderr
+    executed = json.loads((tmp_path / "build/quick/01_a.ipynb").read_text())
+    (said,) = executed["cells"][-1]["outputs"]
+    share = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert "".join(said["text"]) == f"{{{share}}}\n"
 
 
 def test_a_kernel_that_dies_is_reported_with_what_it_wrote(tmp_path: Path) -> None:
