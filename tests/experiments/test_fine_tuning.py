@@ -14,6 +14,8 @@ from cvlab.experiments import fine_tuning
 from cvlab.transfer import METHODS
 from tests.small_photos import TINY, kaggle, zip_of
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:

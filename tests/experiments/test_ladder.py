@@ -14,6 +14,8 @@ from cvlab.data import loading
 from cvlab.evaluation import measure
 from cvlab.experiments import ladder
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 TINY = replace(
     profiles.get("quick"),
     train_per_class=8,

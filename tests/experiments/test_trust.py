@@ -17,6 +17,8 @@ from cvlab.evaluation.corruptions import CORRUPTIONS
 from cvlab.experiments import trust as measuring
 from tests.small_photos import TINY, kaggle, zip_of
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 SEVERAL = [f"{kind} {severity}" for kind in CORRUPTIONS for severity in (1, 2, 3)]
 
 

@@ -17,6 +17,8 @@ from cvlab.experiments import vgg16
 from cvlab.experiments.vgg16 import EXPERIMENTS
 from tests.small_photos import TINY, kaggle, zip_of
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 TRIED = (
     "extraction",
     "pooled, 1/255",
