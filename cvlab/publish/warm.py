@@ -21,6 +21,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partialmethod
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -30,6 +31,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 # By the module that Python runs.
 _PROGRAM: Final = {"cvlab": ("papermill",), "pytest": ("pytest", "nbformat")}
@@ -205,6 +207,8 @@ def start(
         for given, own in ((nowhere, 0), (output.fileno(), 1), (output.fileno(), 2)):
             os.dup2(given, own)
         os.environ.update(environment)
+        if environment.get("TQDM_DISABLE"):  # read when tqdm was imported, before the fork
+            tqdm.__init__ = partialmethod(tqdm.__init__, disable=True)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         Provisioner.waiting = _Waiting()
         factory = KernelProvisionerFactory.instance()

@@ -71,11 +71,10 @@ with tempfile.TemporaryFile() as output:
 
 
 @pytest.mark.parametrize("how", ["lectures", "check"])
-def test_a_kernel_starts_with_keras_and_each_notebook_with_its_own(
-    tmp_path: Path, how: str
-) -> None:
+def test_kernels_start_with_keras_without_bars_and_each_by_itself(tmp_path: Path, how: str) -> None:
     ready = "import sys\nprint('keras' in sys.modules, hasattr(sys, 'left_here'))\nimport keras"
-    used = "sys.left_here = float(keras.ops.sum(keras.ops.ones(3)))\nprint(sys.left_here)"
+    used = "sys.left_here = float(keras.ops.sum(keras.ops.ones(3)))\nprint(sys.left_here)\n"
+    used += "from tqdm import tqdm\nfor _ in tqdm([1]): pass  # without a bar"
     for name in ("01_a", "02_b"):
         path = write(tmp_path / f"lectures/{name}.ipynb", ready, used)
         if how == "check":  # what it compares with
