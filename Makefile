@@ -66,8 +66,7 @@ lint: $(READY) ## what ruff, mypy and zizmor (workflows) say
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && $(VENV)/bin/zizmor --offline -q .github
 
 bench: $(READY) ## measure speed as ratios in one run (LONG=1: time to accuracy as well; PAGE=1: for the book)
-	@$(PY) -m tests.bench.bench $(if $(LONG),--long) $(if $(ONLY),--only $(call quoted,ONLY)) \
-		$(if $(PAGE),--page cvlab/publish/book/pages/speed.md)
+	@$(PY) -m tests.bench.bench $(if $(LONG),--long) $(if $(PAGE),--page) $(if $(ONLY),--only $(call quoted,ONLY))
 knocks: $(READY) ## kills, full disks and bad input by the thousand (half an hour)
 	$(PY) -m tests.knocks.kill && $(PY) -m tests.knocks.disk && $(PY) -m tests.knocks.fuzz
 seeds: $(READY) ## do the notebooks' verdicts hold for 20 other seeds? (hours; SEEDS=2: fewer)

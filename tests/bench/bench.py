@@ -273,6 +273,7 @@ def chosen(only: str, *, long: bool) -> list[Path]:
     return [path for name, path in scripts.items() if long or name not in LONG]
 
 
+_PAGE: Final = Path(__file__).parents[2] / "cvlab/publish/book/pages/speed.md"
 # Scripts that take many minutes.
 LONG: Final = ("accuracy",)
 
@@ -323,7 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--long", action="store_true", help="also what takes many minutes")
     parser.add_argument("--only", default="", help="names of scripts, separated by commas")
     parser.add_argument("--out", type=Path, default=Path("build"))
-    parser.add_argument("--page", type=Path, metavar="FILE", help="also as a page of the book")
+    parser.add_argument("--page", action="store_true", help="also as a page of the book")
     options = parser.parse_args(arguments)
     try:
         scripts = chosen(options.only, long=options.long)
@@ -343,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(table(found))
         write(found, machine_facts, options.out)
         if options.page:
-            options.page.write_text(page(found, machine_facts), encoding="utf-8")
+            _PAGE.write_text(page(found, machine_facts), encoding="utf-8")
         print(f"kept in {options.out}/bench.json and {options.out}/bench.svg")
     for message in failed:
         print(message, file=sys.stderr)
