@@ -59,8 +59,10 @@ def build(notebooks: Sequence[Path], target: Path) -> Path:
         claims = f"# What holds of the lecture\n\n{claims_table()}\n"
         (source / "claims.md").write_text(claims, encoding="utf-8")
         names = [path.stem for path in notebooks]
+        measured = ["speed"] * (source / "speed.md").exists()  # by `make bench PAGE=1`
         for page_name, mark, lines in (
             ("index.md", "{notebooks}", names),
+            ("index.md", "{speed}", measured),
             ("teaching.md", "{extras}", extras),
         ):
             text = (source / page_name).read_text(encoding="utf-8")
