@@ -77,9 +77,8 @@ def gpus() -> list[Gpu]:
         import jax  # noqa: PLC0415
 
         devices = [device for device in jax.local_devices() if device.platform == "gpu"]
-        versions = [one.compute_capability.split(".") for one in devices]
         return [
-            Gpu(one.device_kind, tuple(map(int, version)))
-            for one, version in zip(devices, versions, strict=True)
+            Gpu(one.device_kind, tuple(map(int, one.compute_capability.split("."))))
+            for one in devices
         ]
     return []

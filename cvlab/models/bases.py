@@ -149,8 +149,8 @@ def base_for(profile: Profile, image_size: int | None = None, *, fast: bool = Fa
         raise TypeError(f"profile is {profile!r}: pass the profile itself, profiles.get(PROFILE)")
     size = image_size or profile.base_image_size
     if profile.base == "toy":
-        policy = precision.dtype_policy(fast=fast and profile.mixed_precision)
-        return toy_base(size, dtype=policy if fast else None)
+        dtype = precision.dtype_policy(fast=profile.mixed_precision) if fast else None
+        return toy_base(size, dtype=dtype)
     weights = os.environ.get("CVLAB_WEIGHTS") or "pretrained"
     return load_base(profile.chosen_base, size, weights)
 
