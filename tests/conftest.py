@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def _let_networks_go() -> None:
 @pytest.fixture(scope="module", autouse=True)
 def _networks_of_a_file() -> Iterator[None]:
     """Free the networks of a test file: all together they would take gigabytes."""
+    if "keras" in sys.modules:
+        import_module("cvlab.publish.waits").remove_waits()
     yield
     _let_networks_go()
 

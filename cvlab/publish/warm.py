@@ -148,6 +148,8 @@ def _become(command: Sequence[str], env: Mapping[str, str], cwd: str, messages: 
     os.environ.update(env)
     if "OMP_NUM_THREADS" in env:  # NumPy read it when it was imported, before the fork
         threadpool_limits(int(env["OMP_NUM_THREADS"]))
+    if "keras" in sys.modules:
+        import_module("cvlab.publish.waits").remove_waits()
     os.chdir(cwd)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [*command[2:]]
