@@ -20,7 +20,6 @@ import numpy as np
 from keras import layers
 from numpy.typing import ArrayLike, NDArray
 
-from cvlab.training.baseline import compile_binary
 from cvlab.training.reinitialize import reset_optimizer
 from cvlab.transfer import features, freezing
 from cvlab.transfer.boundary import last_block, split
@@ -284,5 +283,5 @@ def _compiled(base: keras.Model, head: keras.Model, stage: str, *, layerwise: bo
     optimizer = keras.optimizers.Adam()
     if layerwise:
         optimizer = LayerwiseAdam(falling_factors(model, LOWEST_FACTOR))
-    compile_binary(model, optimizer)
+    model.compile(optimizer, loss="binary_crossentropy")
     return model
