@@ -148,12 +148,20 @@ def _become(command: Sequence[str], env: Mapping[str, str], cwd: str, messages: 
     os.environ.update(env)
     if "OMP_NUM_THREADS" in env:  # NumPy read it when it was imported, before the fork
         threadpool_limits(int(env["OMP_NUM_THREADS"]))
-    if "keras" in sys.modules:
-        import_module("cvlab.publish.waits").remove_waits()
     os.chdir(cwd)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = [*command[2:]]
+    sys.argv = [*command[2:], f"--IPKernelApp.extra_extensions={__name__}"]
     launch_new_instance(argv=sys.argv[1:])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Take the waits out of Keras as soon as a cell has imported it; the kernel calls this."""
+
+    def look(*_: object) -> None:
+        if "keras" in sys.modules:
+            import_module("cvlab.publish.waits").remove_waits()
+
+    shell.events.register("post_run_cell", look)
 
 
 class Provisioner(LocalProvisioner):

@@ -94,6 +94,17 @@ def test_kernels_start_with_keras_without_bars_and_each_by_itself(tmp_path: Path
         assert said == ["True False\n", "3.0\n"]
 
 
+# As on a GPU, the second is not known before the fork.
+@pytest.mark.parametrize("imported", ["import keras", "keras = __import__('keras')"])
+def test_a_kernel_takes_the_waits_out_of_keras(tmp_path: Path, imported: str) -> None:
+    write(tmp_path / "lectures/01_a.ipynb", imported, "print(keras.Model.fit.__code__.co_filename)")
+    done = command(tmp_path, "lectures")
+    assert done.returncode == 0, done.stderr
+    executed = json.loads((tmp_path / "build/quick/01_a.ipynb").read_text())
+    (said,) = executed["cells"][-1]["outputs"]
+    assert "".join(said["text"]).endswith("cvlab/publish/waits.py\n")
+
+
 def test_numpy_in_a_kernel_keeps_to_its_part_of_the_cores(tmp_path: Path) -> None:
     asked = "import keras, threadpoolctl\nprint({one['num_threads'] for one in %s})"
     write(tmp_path / "lectures/01_a.ipynb", asked % "threadpoolctl.threadpool_info()")
