@@ -110,13 +110,8 @@ def test_it_keeps_the_weights_of_the_lowest_validation_loss(
     images[labels == 1] = 255
     train = replace(pets.train, images=images)
     wrong = replace(pets, train=train, validation=replace(train, labels=1 - labels))
-    next(
-        iter(
-            ladder.train_from_scratch(
-                wrong, replace(TINY, baseline_epochs=6, batch_size=4, learning_rate=1e-3), 0
-            )
-        )
-    )
+    settings = replace(TINY, baseline_epochs=6, batch_size=4, learning_rate=1e-3)
+    next(iter(ladder.train_from_scratch(wrong, settings, 0)))
     assert fit.losses[0][-1] > 1.5 * min(fit.losses[0])  # else the test would show nothing
     assert fit.kept[0] == pytest.approx(min(fit.losses[0]), rel=1e-4)
 

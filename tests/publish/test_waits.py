@@ -1,6 +1,5 @@
 """What takes waits out of Keras changes nothing that it computes."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -16,9 +15,8 @@ X = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
 
 
 @pytest.fixture(autouse=True)
-def _removed() -> Iterator[None]:
+def _removed() -> None:
     remove_waits()
-    yield
 
 
 class Counting(keras.optimizers.Adam):
