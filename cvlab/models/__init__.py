@@ -7,12 +7,14 @@ from cvlab.models import embedded
 from cvlab.models.bases import base_for, imagenet_classifier, load_base, weights_file
 from cvlab.models.convnet import small_cnn
 from cvlab.models.embedded import toy_base
+from cvlab.models.folding import fold_batch_norms
 from cvlab.models.foundations import FOUNDATIONS
 
 __all__ = [
     "FOUNDATIONS",
     "base_for",
     "embedded",
+    "fold_batch_norms",
     "imagenet_classifier",
     "load_base",
     "small_cnn",

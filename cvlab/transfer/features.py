@@ -14,7 +14,8 @@ bytes.
 import inspect
 import io
 import math
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -25,8 +26,10 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 import cvlab.training.augmentation
+from cvlab import precision
 from cvlab.cache import cache_root, digests_of_array, key_of, made, progress_bar
 from cvlab.models import digests
+from cvlab.models.folding import fold_batch_norms
 from cvlab.models.graph import layer_named
 from cvlab.training.augmentation import Augment, Transforms
 
@@ -34,7 +37,7 @@ from cvlab.training.augmentation import Augment, Transforms
 # batch, and a network is compiled once for each size.
 BATCH: Final = 32
 # Raise it when the same key would stand for other bytes.
-_VERSION: Final = 1
+_VERSION: Final = 2
 _FEATURES, _DIGESTS = "features.npy", "digests"
 _DIGEST_SIZE: Final = sha256().digest_size
 # Read at import: editing the file changes nothing in a notebook that is already running.
@@ -46,13 +49,15 @@ def extract(
     model: keras.Model,
     layer: str | None = None,
     *,
+    fast: bool = False,
     cache: str | Path | None = None,
 ) -> NDArray[np.float32]:
     """Return the features of images, read from disk if they were computed before (step 22).
 
-    The network runs in inference mode. At most `BATCH` images and their features are in memory at
-    a time. If two processes ask for the same features, the second waits for the first. A progress
-    bar appears if the work takes longer than a second. Nothing that is read can hold a pickle.
+    The network runs in inference mode, with each BatchNormalization folded into its convolution
+    (`cvlab.models.folding`). At most `BATCH` images and their features are in memory at a time. If
+    two processes ask for the same features, the second waits for the first. A progress bar appears
+    if the work takes longer than a second. Nothing that is read can hold a pickle.
 
     Args:
         images: Images as the model takes them, shape (N, ...), at least one. A memory-mapped
@@ -61,6 +66,9 @@ def extract(
             convolutional base.
         layer: Name of the layer whose output is wanted; None for the output of the model. Layers
             of a model inside the model cannot be named: pass that model itself.
+        fast: Whether the network may compute in bfloat16 where the processor or GPU supports it,
+            two to three times as fast. The features of MobileNet are then off by 4 % of their
+            standard deviation on average, those of the embedded base by 1 %.
         cache: Cache folder; see `cvlab.cache.cache_root`.
 
     Returns:
@@ -74,7 +82,10 @@ def extract(
     """
     batch = _checked(images)
     network = _up_to(model, layer)
-    return _Store(batch, network, cache).features("as they are", network, batch, "Features")
+    dtype = precision.dtype_policy(fast=True) if fast else None
+    folded = partial(fold_batch_norms, network, dtype=dtype)
+    content = ["as they are", dtype]
+    return _Store(batch, network, cache).features(content, folded, batch, "Features")
 
 
 def extract_views(
@@ -113,15 +124,24 @@ def extract_views(
     if views < 1:
         raise ValueError(f"{views} views of each image were asked for: ask for 1 or more")
     network = _up_to(model, None)
-    # Transform and network in one model: on TensorFlow the transform is compiled only there.
     shape = network.inputs[0].shape[1:]
-    inputs = [keras.Input(shape), keras.Input((len(Transforms._fields),))]
-    transformed = keras.layers.Lambda(
-        lambda given: augment.transform(given[0], Transforms(*ops.unstack(given[1], axis=1))),
-        output_shape=shape,
-        name="view",  # leaves the numbering of other layers alone
-    )
-    whole = keras.Model(inputs, network(transformed(inputs)))
+
+    @lru_cache
+    def whole() -> keras.Model:
+        """Return transform and network as one: on TensorFlow the transform is compiled only so."""
+        # Everything has a name, so that the numbering of other layers stays the same.
+        inputs = [
+            keras.Input(shape, name="images"),
+            keras.Input((len(Transforms._fields),), name="transforms"),
+        ]
+        transformed = keras.layers.Lambda(
+            lambda given: augment.transform(given[0], Transforms(*ops.unstack(given[1], axis=1))),
+            output_shape=shape,
+            name="view",
+        )
+        outputs = fold_batch_norms(network)(transformed(inputs))
+        return keras.Model(inputs, outputs, name="views")
+
     store, found = _Store(batch, network, cache), []
     for view in range(views):
         transforms = _sampled(augment, view, len(batch))
@@ -195,13 +215,13 @@ class _Store:
         self.row = 4 * math.prod(self.shape[1:])  # bytes per image
 
     def features(
-        self, content: object, network: keras.Model, inputs: object, title: str
+        self, content: object, network: Callable[[], keras.Model], inputs: object, title: str
     ) -> NDArray[np.float32]:
         """Return an array of features, computed now or read from disk.
 
         Args:
             content: What the features depend on besides images and network, for the key.
-            network: Computes the features.
+            network: Makes what computes the features, if they are not there.
             inputs: What it takes: an array, or several in a list, with one row for each image.
             title: Label of the progress bar.
         """
@@ -215,9 +235,11 @@ class _Store:
         )
         return np.load(folder / _FEATURES, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
-    def _write(self, folder: Path, network: keras.Model, inputs: object, title: str) -> None:
+    def _write(
+        self, folder: Path, network: Callable[[], keras.Model], inputs: object, title: str
+    ) -> None:
         """Write the features that a folder lacks, each batch followed by its digest."""
-        stream = io.BytesIO()
+        model, stream = network(), io.BytesIO()
         description = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
         np.lib.format.write_array_header_1_0(stream, description)
         header = stream.getvalue()
@@ -233,7 +255,7 @@ class _Store:
                 for start in range(done, self.count, BATCH):
                     rows = min(BATCH, self.count - start)
                     given = keras.tree.map_structure(partial(_batch, start=start), inputs)
-                    found = network.predict_on_batch(given)[:rows]
+                    found = model.predict_on_batch(given)[:rows]
                     batch = np.ascontiguousarray(found, dtype="<f4").data
                     features.write(batch)
                     features.flush()

@@ -191,6 +191,7 @@ CALLS: list[tuple[Callable[..., Any], Call, tuple[str, ...]]] = [
     # networks
     (models.small_cnn, lambda: models.small_cnn(20), ("image_size", "20", "46")),
     (models.small_cnn, lambda: models.small_cnn(64, dropout=5), ("dropout", "5", "0.5")),
+    (models.fold_batch_norms, lambda: models.fold_batch_norms("vgg"), ("vgg", "load_base")),
     (models.toy_base, lambda: models.toy_base(20), ("image_size", "20", "32")),
     (embedded.classifier, lambda: embedded.classifier(20), ("image_size", "20", "32")),
     (models.load_base, lambda: models.load_base("VGG99", 64), ("VGG99", "VGG16")),

@@ -103,6 +103,19 @@ def test_real_base_on_a_real_photo_sized_batch(real_weights: Path, tmp_path: Pat
     )
 
 
+def test_fast_features_are_kept_apart_and_differ_by_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvlab.precision.dtype_policy", lambda *, fast: "mixed_bfloat16")
+    base = models.toy_base(32)
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    exact = features.extract(images, base, cache=tmp_path)
+    found = features.extract(images, base, fast=True, cache=tmp_path)
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - exact).mean() < 0.03 * exact.std()
+    np.testing.assert_array_equal(exact, features.extract(images, base, cache=tmp_path))
+
+
 def test_second_call_reads_the_file_and_runs_nothing(
     model: keras.Model, tmp_path: Path, passes: list[int]
 ) -> None:
