@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "data": {"cache", "drawing", "profiles"},
     "models": {"cache", "data", "precision", "profiles"},
     "training": {"cache", "data", "profiles", "models"},
-    "transfer": {"cache", "data", "profiles", "models", "training"},
+    "transfer": {"cache", "data", "precision", "profiles", "models", "training"},
     "evaluation": {"cache", "data", "profiles", "models", "training", "transfer"},
     "plots": {"evaluation"},
 }
