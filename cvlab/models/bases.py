@@ -135,7 +135,7 @@ def base_for(profile: Profile, image_size: int | None = None, *, fast: bool = Fa
         profile: Its `base` and `base_image_size` are used.
         image_size: Another height and width of the images in pixels.
         fast: Whether the embedded base may compute in bfloat16 where the processor supports it: it
-            then trains in half the time. (The depthwise convolutions of MobileNet get slower.)
+            then trains in half the time. (MobileNet's BatchNormalization and ReLU6 get slower.)
 
     Returns:
         See `load_base`.
