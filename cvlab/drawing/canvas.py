@@ -192,7 +192,7 @@ class Canvas:
         """Paint where `distance` is negative, less bright by the share `dark`."""
         if fluff := edge.get("fluff", 0.0):
             distance = distance + self.ragged[window] * np.float32(fluff)
-        cover = np.clip(0.5 - distance * np.float32(frame.unit / edge.get("soft", 1.0)), 0, 1)
+        cover = (0.5 - distance * np.float32(frame.unit / edge.get("soft", 1.0))).clip(0, 1)
         if (opacity := edge.get("opacity", 1.0)) < 1:
             cover = cover * np.float32(opacity)
         color = np.asarray(paint, np.float32)
@@ -244,7 +244,7 @@ class Canvas:
         window = frame.window(mix(start, end, 0.5), reach)
         a = frame.u[window] - np.float32(start[0])
         b = frame.v[window] - np.float32(start[1])
-        along = np.clip(a * np.float32(du / square) + b * np.float32(dv / square), 0, 1)
+        along = (a * np.float32(du / square) + b * np.float32(dv / square)).clip(0, 1)
         a = a - along * np.float32(du)
         b = b - along * np.float32(dv)
         radius = np.float32(widths[0]) + along * np.float32(widths[1] - widths[0])

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import jinja2
 import nbformat
 from markupsafe import Markup
-from nbconvert import HTMLExporter
+from nbconvert import HTMLExporter, TemplateExporter
+from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
@@ -65,6 +66,7 @@ def _exporter() -> HTMLExporter:
     exporter = HTMLExporter(template_name="basic")
     exporter.raw_template = asset("notebook.html.j2")
     exporter.register_filter("markdown2html", markdown)
+    exporter.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python"))
     return exporter
 
 
@@ -74,7 +76,9 @@ def body(notebook: NotebookNode) -> str:
     Raises:
         FormulaError: If a formula is not understood.
     """
-    html, _ = _exporter().from_notebook_node(notebook)
+    # Not HTMLExporter's own, which parses the page again, for more than half of the time: what that
+    # adds, a text for images without one and keyboard focus, our pages have already.
+    html, _ = TemplateExporter.from_notebook_node(_exporter(), notebook)
     # What is wider than a phone scrolls by itself, and can be scrolled by keyboard.
     html = str(html).replace("<pre>", '<pre tabindex="0">')
     scrolling = r'<div class="scroll" tabindex="0">\g<0></div>'
