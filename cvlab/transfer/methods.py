@@ -208,8 +208,10 @@ class FineTuner:
             batches.on_epoch_end()
 
     def _logits(self, own: _Copy, stage: str, split_name: str) -> NDArray[np.float64]:
-        inputs = self.inputs(stage, split_name)
-        found = own.models[stage].predict(inputs, batch_size=50, verbose=0)
+        inputs, model = self.inputs(stage, split_name), own.models[stage]
+        # Not `predict`: for a few images it takes half its time to begin.
+        batches = (inputs[start : start + 50] for start in range(0, len(inputs), 50))
+        found = np.concatenate([model.predict_on_batch(batch) for batch in batches])
         p = np.clip(np.ravel(found).astype(np.float64), 1e-7, 1 - 1e-7)
         return np.asarray(np.log(p / (1 - p)))
 
