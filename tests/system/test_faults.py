@@ -19,7 +19,7 @@ from tests.knocks import kill as knocks_kill
 from tests.knocks.kill import DECODING, DRAWING, FEATURES, SUBSET, TRAINING, Work
 
 pytestmark = pytest.mark.knocks
-KILLS = 2
+KILLS = 1
 
 
 @pytest.mark.parametrize(
