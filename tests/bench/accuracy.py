@@ -244,7 +244,7 @@ def compared(mine: dict[str, list[Clock]], others: dict[str, Clock]) -> Iterator
                 yield row(other, when, [theirs] * len(when))
             if target == 0.98:
                 theirs, best = clock.best
-                against = f"{other} at its best, {best:.1%}"
+                against = f"{other} at its best within {clock.limit:g} s, {best:.1%}"
                 yield row(against, when, [theirs] * len(when), goal=GOAL_RATIO)
 
 

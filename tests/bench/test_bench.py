@@ -171,6 +171,6 @@ def test_an_accuracy_counts_if_every_seed_reaches_it(capsys: pytest.CaptureFixtu
     assert [(row.against, row.ours, row.theirs, row.ratio) for row in rows] == [
         ("other", 12, 90, 7.5),
         ("limit of 45 s", 12, 45, 3.75),
-        ("other at its best, 97.0%", 12, 90, 7.5),
+        ("other at its best within 600 s, 97.0%", 12, 90, 7.5),
     ]
     assert "few: 98.5% with 1 of 3 seeds" in capsys.readouterr().out
