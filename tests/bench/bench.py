@@ -306,13 +306,13 @@ def page(found: Sequence[Row], machine_facts: dict[str, str]) -> str:
         "run on the same cores. Only ratios carry over to another machine; above 1 the course is",
         "ahead. `make bench` measures them on yours.",
         "",
-        "| What | Against | Course | Other | Ratio | Goal |",
-        "|---|---|---:|---:|---:|---:|",
+        "| What, *against what* | Course | Other | Ratio | Goal |",
+        "|---|---:|---:|---:|---:|",
     ]
     for row in found:
         goal = "" if row.goal is None else f"{row.goal:g}, {row.verdict}"
         figures = (f"{_figure(row.ours)} {row.unit}", f"{_figure(row.theirs)} {row.unit}")
-        cells = (row.name, row.against, *figures, f"{row.ratio:.3g}", goal)
+        cells = (f"{row.name}, *{row.against}*", *figures, f"{row.ratio:.3g}", goal)
         lines.append(f"| {' | '.join(cells)} |")
     measured = "; ".join(f"{name} {value}" for name, value in machine_facts.items())
     return "\n".join([*lines, "", f"Measured on: {measured}.", ""])

@@ -60,8 +60,8 @@ def test_a_verdict_needs_a_goal(goal: float | None, verdict: str) -> None:
 def test_the_page_has_a_line_for_each_row_and_names_the_machine() -> None:
     found = [row(2.0, goal=1.5), row(0.5)]
     lines = bench.page(found, {"cores": "2"}).splitlines()
-    assert "| work | other | 4 a/s | 2 a/s | 2 | 1.5, reached |" in lines
-    assert "| work | other | 1 a/s | 2 a/s | 0.5 |  |" in lines
+    assert "| work, *other* | 4 a/s | 2 a/s | 2 | 1.5, reached |" in lines
+    assert "| work, *other* | 1 a/s | 2 a/s | 0.5 |  |" in lines
     assert lines[-1] == "Measured on: cores 2."
 
 
