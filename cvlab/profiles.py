@@ -183,7 +183,7 @@ PROFILES: dict[str, Profile] = {
             lenet_seeds=(0, 1, 2),
             normalization_seeds=(0, 1, 2, 3, 4),
             freezing_seeds=(0, 1, 2, 3, 4),
-            # Small enough for two cores, at the size it was trained at. 256 has a little higher
+            # Small enough for two cores, at the size it was trained at. At 256 it has a point more of
             # validation accuracy (notebook 10), and takes a third more time and memory.
             base="MobileNet(alpha=0.75)",
             base_image_size=224,
