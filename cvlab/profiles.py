@@ -183,8 +183,8 @@ PROFILES: dict[str, Profile] = {
             lenet_seeds=(0, 1, 2),
             normalization_seeds=(0, 1, 2, 3, 4),
             freezing_seeds=(0, 1, 2, 3, 4),
-            # Small enough for two cores, at the size it was trained at. At 256 it has a point more of
-            # validation accuracy (notebook 10), and takes a third more time and memory.
+            # Small enough for two cores, at the size it was trained at. At 256 it has a point more
+            # of validation accuracy (notebook 10), and takes a third more time and memory.
             base="MobileNet(alpha=0.75)",
             base_image_size=224,
             base_sizes=(150, 224, 256),
