@@ -141,7 +141,7 @@ def main() -> None:
         command = [sys.executable, __file__, "--peak", str(factor * 2 * count)]
         result = subprocess.run(command, capture_output=True, check=True, text=True)
         peaks.append(int(result.stdout.split()[-1]) / 2**20)
-    vgg16 = f"VGG16, {count} pictures, {SIZE} x {SIZE}"
+    vgg16 = f"VGG16, {count} images, {SIZE} x {SIZE}"
     bench.rows(
         [
             bench.compared(
@@ -161,8 +161,8 @@ def main() -> None:
                 goal=4,
             ),
             bench.compared(
-                f"memory of extracting {8 * count} pictures",
-                f"memory of {2 * count} pictures",
+                f"memory of extracting {8 * count} images",
+                f"memory of {2 * count} images",
                 [peaks[1]],
                 [peaks[0]],
                 unit="MiB",

@@ -161,7 +161,7 @@ labels = (images[:, :12].mean(axis=(1, 2, 3)) > images[:, 12:].mean(axis=(1, 2, 
     model.compile("rmsprop", "binary_crossentropy", metrics=["accuracy"])
     folder = Path(tempfile.mkdtemp(dir=os.environ["SCRATCH"]))
     keep = keras.callbacks.ModelCheckpoint(folder / "best.keras", save_best_only=True)
-    history = model.fit(images[:300], labels[:300], batch_size=20, epochs=4, verbose=0,
+    history = model.fit(images[:300], labels[:300], batch_size=20, epochs=8, verbose=0,
                         validation_data=(images[300:], labels[300:]), callbacks=[keep]).history
     best = keras.models.load_model(folder / "best.keras")
     weights = hashlib.sha256(b"".join(w.tobytes() for w in best.get_weights())).hexdigest()
