@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from cvlab.evaluation import measure
 from cvlab.plots.style import BLUE, CARD, INK, MUTED, ORANGE, RED, Figure, figure, percent, style
@@ -121,7 +121,7 @@ def _by_chance(ax: Axes, test: measure.PairedTest, names: tuple[str, str]) -> No
     """Draw how often chance gives each split of the disputed images."""
     total = test.only_first + test.only_second
     wins = np.arange(total + 1)
-    chance = stats.binom.pmf(wins, total, 0.5)
+    chance = np.diff(special.bdtr(wins, total, 0.5), prepend=0.0)
     uneven = np.abs(wins - total / 2) >= abs(test.only_second - total / 2)
     ax.bar(wins[~uneven], chance[~uneven], 0.8, color=BLUE)
     ax.bar(wins[uneven], chance[uneven], 0.8, color=RED, hatch="///", ec=INK, lw=0)

@@ -207,7 +207,7 @@ def _pool(
 
 
 def _lectures(options: argparse.Namespace) -> int:
-    from cvlab.publish import inputs, outcomes, report
+    from cvlab.publish import inputs, outcomes
 
     profile = options.profile or ("laptop" if options.photos else "quick")
     if options.profile is None and options.photos:
@@ -233,6 +233,8 @@ def _lectures(options: argparse.Namespace) -> int:
     print(text, flush=True)
     for problem in problems:
         print(f"\n{problem}", file=sys.stderr)
+    from cvlab.publish import report  # takes two seconds, which no notebook has to wait for
+
     print(f"report: {report.build(folder, _sources(options, every=True))}")
     return int(bool(failed or problems))
 

@@ -34,7 +34,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 # By the module that Python runs.
-_PROGRAM: Final = {"cvlab": ("papermill",), "pytest": ("pytest", "nbformat")}
+_PROGRAM: Final = {"cvlab": ("cvlab.publish.execution",), "pytest": ("pytest", "nbformat")}
 # For the kernels of notebooks with Keras.
 _LIBRARIES: Final = (
     *("keras", "matplotlib.backends.backend_agg", "scipy.ndimage"),
@@ -150,7 +150,10 @@ def _become(command: Sequence[str], env: Mapping[str, str], cwd: str, messages: 
         threadpool_limits(int(env["OMP_NUM_THREADS"]))
     os.chdir(cwd)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = [*command[2:], f"--IPKernelApp.extra_extensions={__name__}"]
+    # It ends with the program, even where that is killed. Jupyter says so in a variable, which was
+    # read when ipykernel was imported, before the fork.
+    own = (f"parent_handle={os.getppid()}", f"extra_extensions={__name__}")
+    sys.argv = [*command[2:], *(f"--IPKernelApp.{option}" for option in own)]
     launch_new_instance(argv=sys.argv[1:])
 
 
