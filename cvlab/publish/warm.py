@@ -158,12 +158,13 @@ def _become(command: Sequence[str], env: Mapping[str, str], cwd: str, messages: 
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Take the waits out of Keras as soon as a cell has imported it; the kernel calls this."""
+    """Take the waits out of Keras as soon as it is imported; the kernel calls this."""
 
     def look(*_: object) -> None:
         if "keras" in sys.modules:
             import_module("cvlab.publish.waits").remove_waits()
 
+    look()
     shell.events.register("post_run_cell", look)
 
 
