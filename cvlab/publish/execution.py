@@ -20,6 +20,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
+from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from cvlab import profiles
@@ -119,6 +120,7 @@ def _papermill(source: Path, executed: Path, parameters: dict[str, str]) -> Note
                 str(executed),
                 parameters=parameters,
                 kernel_name=KERNEL,
+                engine_name="saved at its end",
                 kernel_manager_class=_kernel_that_writes_to(messages),
                 cwd=str(source.parent),
                 progress_bar=False,
@@ -128,6 +130,25 @@ def _papermill(source: Path, executed: Path, parameters: dict[str, str]) -> Note
             shutil.copyfileobj(messages, sys.stderr)
             raise
     return executed_notebook
+
+
+class _SavedAtItsEnd(NBClientEngine):
+    """papermill's own engine, but for writing the file before and after each cell.
+
+    That takes longer than starting the kernel. The file is written when the notebook ends, fails,
+    or its kernel dies.
+    """
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+        save, nb_man.save = nb_man.save, lambda: None
+        try:
+            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+        finally:
+            nb_man.save = save
+
+
+papermill_engines.register("saved at its end", _SavedAtItsEnd)
 
 
 def _kernel_that_writes_to(messages: IO[str]) -> type[AsyncKernelManager]:
