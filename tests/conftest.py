@@ -35,8 +35,7 @@ def pytest_collection_finish() -> None:
 
 def _let_networks_go() -> None:
     if keras := sys.modules.get("keras"):
-        keras.utils.clear_session()
-        gc.collect()
+        keras.utils.clear_session()  # collects garbage
         # glibc keeps what was freed, unless it is asked; other C libraries are not.
         if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
             trim(0)
@@ -65,6 +64,23 @@ def large_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
     yield
     _let_networks_go()
+
+
+@pytest.fixture(scope="module")
+def eager() -> Iterator[None]:
+    """Let TensorFlow run each step as it stands: for a few steps, tracing a graph takes longer."""
+    import keras  # noqa: PLC0415
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf  # noqa: PLC0415
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ TINY = {"train": 2, "validation": 1, "test": 1}
 @pytest.mark.knocks
 def test_some_hundred_cases_in_a_process_of_their_own(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "tests.knocks.fuzz", "--cases=500", "--seed=11", "--json"],
+        [sys.executable, "-m", "tests.knocks.fuzz", "--cases=300", "--seed=11", "--json"],
         cwd=tmp_path,
         env={**os.environ, "TQDM_DISABLE": "1"},
         capture_output=True,
@@ -41,8 +41,8 @@ def test_some_hundred_cases_in_a_process_of_their_own(tmp_path: Path) -> None:
     for kind, (used, refused, lost) in found["kinds"].items():
         assert lost == [], kind
         if kind in ("images", "archives"):
-            assert used > 50
-            assert refused > 50
+            assert used > 30
+            assert refused > 30
     assert found["memory"] < MAX_MEMORY
     assert list(tmp_path.iterdir()) == []
 

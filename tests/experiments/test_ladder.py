@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("eager")
 
 TINY = replace(
     profiles.get("quick"),
+    image_size=48,
     train_per_class=8,
     validation_per_class=4,
     test_per_class=6,
@@ -40,12 +41,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pets(cache: Path) -> loading.Pets:
     return loading.load_images(
-        "toypets", image_size=64, per_class=TINY.per_class, seed=3, cache=cache
+        "toypets", image_size=48, per_class=TINY.per_class, seed=3, cache=cache
     )
 
 
 def test_every_rung_runs_and_only_block5_is_tuned(pets: loading.Pets, cache: Path) -> None:
-    base = models.toy_base(64, None)
+    base = models.toy_base(48, None)
     before = {layer.name: layer.get_weights() for layer in base.layers}
     climbed = [
         *ladder.train_from_scratch(pets, TINY, 3),
@@ -110,7 +111,7 @@ def test_it_keeps_the_weights_of_the_lowest_validation_loss(
     images[labels == 1] = 255
     train = replace(pets.train, images=images)
     wrong = replace(pets, train=train, validation=replace(train, labels=1 - labels))
-    settings = replace(TINY, baseline_epochs=6, batch_size=4, learning_rate=1e-3)
+    settings = replace(TINY, baseline_epochs=8, batch_size=4, learning_rate=2e-3)
     next(iter(ladder.train_from_scratch(wrong, settings, 0)))
     assert fit.losses[0][-1] > 1.5 * min(fit.losses[0])  # else the test would show nothing
     assert fit.kept[0] == pytest.approx(min(fit.losses[0]), rel=1e-4)

@@ -10,6 +10,8 @@ from cvlab.drawing import toypets
 from cvlab.models import embedded, load_base, toy_base
 from cvlab.models.embedded import TOY_CHANNELS
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 def array(tensor: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(tensor))

@@ -12,6 +12,8 @@ from keras import layers
 from cvlab.models import load_base
 from cvlab.models.folding import fold_batch_norms
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 # Base: BatchNormalization layers, and those that follow something else than a plain convolution.
 BASES = {
     "MobileNet(alpha=0.25)": (27, 0),
