@@ -368,7 +368,7 @@ def test_keras_is_not_imported() -> None:
 
 
 def test_real_photos(real_photos: Path) -> None:
-    pets = load_images(real_photos, image_size=150)
+    pets = load_images(real_photos, image_size=224)  # as another test does
     assert [len(split) for split in (pets.train, pets.validation, pets.test)] == [2000, 1000, 1000]
     for split in (pets.train, pets.validation, pets.test):
         assert split.labels.mean() == 0.5
@@ -377,5 +377,5 @@ def test_real_photos(real_photos: Path) -> None:
     assert pets.rejected == ()
     for index in (0, 1, 999, 1999):
         file = pets.folder / "train" / pets.train.file_names[index]
-        by_hand = Image.open(file).resize((150, 150), Image.Resampling.BILINEAR)
+        by_hand = Image.open(file).resize((224, 224), Image.Resampling.BILINEAR)
         assert np.array_equal(pets.train.images[index], np.asarray(by_hand))
