@@ -368,7 +368,7 @@ def test_keras_is_not_imported() -> None:
 
 
 def test_real_photos(real_photos: Path) -> None:
-    pets = load_images(real_photos, image_size=224)  # as another test does
+    pets = load_images(real_photos, image_size=224)  # as test_photo_features: decoded once
     assert [len(split) for split in (pets.train, pets.validation, pets.test)] == [2000, 1000, 1000]
     for split in (pets.train, pets.validation, pets.test):
         assert split.labels.mean() == 0.5

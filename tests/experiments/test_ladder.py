@@ -41,12 +41,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pets(cache: Path) -> loading.Pets:
     return loading.load_images(
-        "toypets", image_size=48, per_class=TINY.per_class, seed=3, cache=cache
+        "toypets", image_size=TINY.image_size, per_class=TINY.per_class, seed=3, cache=cache
     )
 
 
 def test_every_rung_runs_and_only_block5_is_tuned(pets: loading.Pets, cache: Path) -> None:
-    base = models.toy_base(48, None)
+    base = models.toy_base(TINY.image_size, None)
     before = {layer.name: layer.get_weights() for layer in base.layers}
     climbed = [
         *ladder.train_from_scratch(pets, TINY, 3),

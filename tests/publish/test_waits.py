@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from cvlab.publish import waits
-from cvlab.publish.waits import remove_waits
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="only Keras on TensorFlow has these waits"
@@ -19,7 +18,7 @@ X = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
 
 @pytest.fixture(autouse=True)
 def _removed() -> None:
-    remove_waits()
+    waits.remove_waits()
 
 
 class Counting(keras.optimizers.Adam):

@@ -95,7 +95,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Comp
     for name in ("04_alone", "05_alone"):
         write(folder / f"lectures/{name}.ipynb", *ALONE)
     for name, code in {
-        "01_fit": "import keras\nprint(keras.Model.fit.__code__.co_filename)",
+        "01_fit": "import keras; print(keras.Model.fit.__code__.co_filename)",
         "02_threads": "import keras, threadpoolctl\n"
         "print({one['num_threads'] for one in threadpoolctl.threadpool_info()})",
         "03_dies": "import keras, os\nos.write(2, b'out of luck')\nos.kill(os.getpid(), 9)",
@@ -107,6 +107,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Comp
 def test_kernels_start_with_keras_without_bars_and_each_by_itself(
     run: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
+    assert run[1].stdout.count("passed in") == 4, run[1].stderr
     assert printed(run[0], "04_alone") == printed(run[0], "05_alone") == SAID
 
 
